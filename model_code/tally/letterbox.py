@@ -1,0 +1,53 @@
+"""From any photo to the square the network sees: upright, RGB, whole, aspect kept.
+
+Training, evaluation and the endpoint all call `letterbox`; it is the only place where it happens. Needs Pillow only.
+"""
+
+from PIL import Image, ImageOps
+
+FILL: tuple[int, int, int] = (124, 116, 104)
+"""Colour of the bars, RGB: ImageNet's mean, so that they are near zero after normalisation."""
+
+_DRAFT_GAP = 2
+"""A JPEG is decoded at a fraction of its size only while that leaves this many times the pixels wanted a side."""
+
+
+def upright_rgb(image: Image.Image) -> Image.Image:
+    """Return the first frame as 8-bit RGB with its EXIF orientation applied and the tag dropped.
+
+    16-bit grey keeps its upper byte (Pillow's own conversion would clip it to white); transparent pixels show FILL,
+    "nothing here", instead of whatever colour hides below them.
+    """
+    image = ImageOps.exif_transpose(image)
+    if image.mode.startswith("I") or image.mode == "F":
+        image = image.point(lambda value: value * (1 / 257) + 0).convert("L")
+    if image.has_transparency_data:
+        below = Image.new("RGBA", image.size, (*FILL, 255))
+        image = Image.alpha_composite(below, image.convert("RGBA"))
+    return image if image.mode == "RGB" else image.convert("RGB")
+
+
+def letterbox(image: Image.Image, size: int) -> Image.Image:
+    """Fit `image` whole into a `size` x `size` RGB square, centred on FILL; small photos are enlarged.
+
+    A JPEG that was opened but not loaded yet is decoded at 1/2, 1/4 or 1/8 of its size where that is still at least
+    twice the target. Raises what Pillow raises (OSError and others) when the pixels cannot be decoded.
+    """
+    if size < 1:
+        raise ValueError(f"letterbox size is {size}; it must be at least 1 pixel")
+    if max(image.size) > _DRAFT_GAP * size:
+        image.draft(None, _scaled(image.size, _DRAFT_GAP * size))
+    image = upright_rgb(image)
+    width, height = _scaled(image.size, size)
+    if (width, height) != image.size:
+        image = image.resize((width, height), Image.Resampling.BILINEAR, reducing_gap=3.0)
+    if width == height == size:
+        return image
+    square = Image.new("RGB", (size, size), FILL)
+    square.paste(image, ((size - width) // 2, (size - height) // 2))
+    return square
+
+
+def _scaled(stored: tuple[int, int], long_side: int) -> tuple[int, int]:
+    factor = long_side / max(stored)
+    return max(1, round(stored[0] * factor)), max(1, round(stored[1] * factor))
