@@ -1,0 +1,7 @@
+"""The gate: is the challenger better than the champion, and safe to put in its place?"""
+
+from tally.gate.guards import Guard
+from tally.gate.settings import GateSettings
+from tally.gate.verdict import Verdict, decide
+
+__all__ = ["GateSettings", "Guard", "Verdict", "decide"]

@@ -1,0 +1,155 @@
+"""The verdict, and why."""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+import numpy.typing as npt
+
+from tally.gate import power
+from tally.gate.guards import Guard, check_guards
+from tally.gate.mcnemar import Evidence, mcnemar
+from tally.gate.pairs import Pairs
+from tally.gate.settings import GateSettings
+from tally.metrics import confusion_matrix, confusion_metrics
+
+Word = Literal["promote", "reject", "underpowered"]
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """The gate's answer with all it rests on; `evaluation.json` holds it as `gate`.
+
+    `reason` uses only characters that a model package's metadata may hold. `power` is the chance that this test set
+    shows a true gain of `gain_that_matters`; `smallest_detectable_gain` is the one it shows with `wanted_power`.
+    """
+
+    verdict: Word
+    reason: str
+    test: str
+    statistic: float
+    both: int
+    b: int
+    c: int
+    neither: int
+    n: int
+    groups: int
+    effective_photos: float
+    p_value: float
+    mid_p: float
+    alpha: float
+    gain: float
+    gain_interval: tuple[float, float]
+    gain_that_matters: float
+    power: float
+    wanted_power: float
+    smallest_detectable_gain: float
+    guards: tuple[Guard, ...]
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain JSON data."""
+        return asdict(self) | {"gain_interval": list(self.gain_interval), "guards": [asdict(g) for g in self.guards]}
+
+    def summary(self, **more: str) -> dict[str, str]:
+        """Return what a model package carries along: strings of at most 256 characters, `more` added."""
+        low, high = self.gain_interval
+        return {
+            "verdict": self.verdict,
+            "reason": self.reason,
+            "test": self.test,
+            "p_value": f"{self.p_value:.6g}",
+            "alpha": f"{self.alpha:g}",
+            "gain": f"{self.gain:.6g}",
+            "gain_interval": f"{low:.4f} to {high:.4f}",
+            "photos": str(self.n),
+            "groups": str(self.groups),
+            **more,
+        }
+
+
+def decide(
+    true: npt.ArrayLike,
+    champion: npt.ArrayLike,
+    challenger: npt.ArrayLike,
+    groups: Sequence[str],
+    *,
+    latency_ms: tuple[float, float],
+    settings: GateSettings,
+) -> Verdict:
+    """Judge the challenger: class indices [n] of the truth and both models, a group name a photo.
+
+    `latency_ms` is (champion, challenger). The verdict is the first that applies:
+
+    1. a guard rail is broken                                      -> reject
+    2. the gain over photos, or its mean over groups, is 0 or less -> reject
+    3. p < alpha                                                   -> promote
+    4. power to see `gain_that_matters` is at least `wanted_power` -> reject: a gain worth having would have shown
+    5. otherwise                                                   -> underpowered: more test photos could say
+
+    The mean over groups counts in rule 2 because that is what Durkalski's test looks at; where the two disagree in
+    sign the test's p is about the opposite claim. TallyError for unequal or empty inputs.
+    """
+    pairs = Pairs.of(true, champion, challenger, groups)
+    old, new = (confusion_metrics(confusion_matrix(true, answers)) for answers in (champion, challenger))
+    guards = check_guards(old, new, latency_ms, settings)
+    test = mcnemar(pairs)
+    photos, share = power.effective_photos(pairs), power.discordance(pairs)
+    chance = power.power(settings.gain_that_matters, photos, share, settings.alpha)
+    smallest = power.smallest_detectable_gain(photos, share, settings.alpha, settings.wanted_power)
+    word, reason = _judge(pairs, guards, test, chance, smallest, settings)
+    return Verdict(
+        verdict=word,
+        reason=reason,
+        test=test.name,
+        statistic=test.statistic,
+        both=int(pairs.both.sum()),
+        b=int(pairs.b.sum()),
+        c=int(pairs.c.sum()),
+        neither=int(pairs.neither.sum()),
+        n=pairs.photos,
+        groups=pairs.groups,
+        effective_photos=photos,
+        p_value=test.p_value,
+        mid_p=test.mid_p,
+        alpha=settings.alpha,
+        gain=pairs.gain,
+        gain_interval=power.gain_interval(pairs, settings.alpha),
+        gain_that_matters=settings.gain_that_matters,
+        power=chance,
+        wanted_power=settings.wanted_power,
+        smallest_detectable_gain=smallest,
+        guards=guards,
+    )
+
+
+def _judge(
+    pairs: Pairs, guards: tuple[Guard, ...], test: Evidence, chance: float, smallest: float, settings: GateSettings
+) -> tuple[Word, str]:
+    broken = [guard for guard in guards if not guard.holds]
+    if broken:
+        named = " and ".join(f"{g.name} {g.challenger:.3f} against limit {g.limit:.3f}" for g in broken[:3])
+        more = f" and {len(broken) - 3} more" if len(broken) > 3 else ""
+        return "reject", f"Guard rail broken: {named}{more}."
+    b, c = int(pairs.b.sum()), int(pairs.c.sum())
+    if b == c:
+        same = "No photo is counted differently right or wrong" if not b else f"Each is right alone on {b} photos"
+        return "reject", f"{same}: the challenger is no better than the champion."
+    if pairs.gain < 0:
+        return "reject", f"The challenger is right on {b - c} fewer of {pairs.photos} photos than the champion."
+    if pairs.group_gains.sum() <= 0:
+        return "reject", "The challenger gains over all photos but not over the mean of the groups."
+    gained = f"The challenger is right on {c - b} more of {pairs.photos} photos - {100 * pairs.gain:.1f} points"
+    if test.p_value < settings.alpha:
+        return "promote", f"{gained} - p = {_digits(test.p_value)} is below alpha {settings.alpha:g} and guards hold."
+    likely = f"p = {_digits(test.p_value)} is not below alpha {settings.alpha:g}"
+    if chance >= settings.wanted_power:
+        worth = f"a gain of {100 * settings.gain_that_matters:g} points would have shown with power {chance:.2f}"
+        return "reject", f"{gained} - but {likely} although {worth}."
+    return (
+        "underpowered",
+        f"{gained} - but {likely} and this test set shows only gains from {100 * smallest:.1f} points.",
+    )
+
+
+def _digits(p_value: float) -> str:
+    return f"{p_value:.1e}" if p_value < 0.001 else f"{p_value:.3f}"
