@@ -1,0 +1,240 @@
+"""The graph: from raw photos to a judged, registered and deployed model.
+
+    Preprocess -> TrainBaseline, Tune -> Train -> FindChampion -> Evaluate -> Gate
+    Gate: promote -> Register -> Approval: automatic -> Deploy
+          anything else -> Refused
+
+`build` and `dumps` are pure: equal settings give equal bytes, without clock, network or credentials.
+"""
+
+import json
+from typing import Any
+
+import boto3
+
+from pipeline import sdk
+from pipeline.parameters import Parameters
+from pipeline.requests import Requests
+from pipeline.settings import PipelineSettings
+from pipeline.steps import InvokeStep, JobStep, ProcessingStep, RegisterStep, TrainingStep, TuningStep
+
+CACHE_DAYS = 30
+EVALUATION_FILE = "evaluation.json"
+# Strings of `gate.summary` in evaluation.json that the model package carries on.
+SUMMARY = ("verdict", "reason", "p_value", "gain", "test_sha256")
+
+
+class _Session:
+    """As much of a SageMaker session as building a definition takes; it cannot reach AWS."""
+
+    sagemaker_client = None
+    local_mode = False
+
+    def __init__(self, region: str) -> None:
+        # A CDK token is no region, and none is needed: the definition names no endpoint.
+        self.boto_region_name = "us-east-1" if "${" in region else region
+        self.boto_session = boto3.Session(region_name=self.boto_region_name)
+        self.sagemaker_config: dict[str, Any] = {}
+
+
+class _Graph:
+    """The steps of one definition, each made from those before it."""
+
+    def __init__(self, settings: PipelineSettings) -> None:
+        self.settings = settings
+        self.parameters = Parameters()
+        self.requests = Requests(settings)
+        self.evaluation_file = sdk.PropertyFile(name="Evaluation", output_name="evaluation", path=EVALUATION_FILE)
+
+    def steps(self) -> list[sdk.Step]:
+        """Top-level steps in reading order."""
+        preprocess = self.preprocess()
+        baseline = self.train_baseline(preprocess)
+        tune = self.tune(preprocess)
+        train = self.train(preprocess, tune)
+        champion = self.find_champion(baseline, train)
+        evaluate = self.evaluate(preprocess, baseline, train, champion)
+        gate = self.gate(evaluate, train)
+        return [preprocess, baseline, tune, train, champion, evaluate, gate]
+
+    def preprocess(self) -> JobStep:
+        p = self.parameters
+        request = self.requests.processing(
+            "Preprocess",
+            "preprocess",
+            arguments=["--image-size", p.image_size.to_string()],
+            # The closing slash keeps `photos` from taking in `photos-old` as well.
+            inputs={"photos": sdk.Join(on="", values=["s3://", self.settings.raw_bucket, "/", p.input_prefix, "/"])},
+            outputs=["train", "validation", "test", "report"],
+            instance_type=p.preprocess_instance_type,
+            instance_count=p.preprocess_instance_count,
+            hours=self.settings.limits.preprocess_hours,
+            # Environment is part of the step cache's key, and S3 content is not.
+            environment={"TALLY_INPUT_REVISION": p.input_revision},
+        )
+        return ProcessingStep("Preprocess", request, cache_days=CACHE_DAYS)
+
+    def train_baseline(self, preprocess: JobStep) -> JobStep:
+        p = self.parameters
+        request = self.requests.training(
+            "TrainBaseline",
+            hyperparameters=self.hyperparameters(p.baseline_epochs)
+            | {"freeze": "backbone" if self.settings.pretrained else "none"},
+            channels=self.channels(preprocess),
+            instance_type=p.baseline_instance_type,
+            instance_count=1,
+            hours=self.settings.limits.train_hours,
+        )
+        return TrainingStep("TrainBaseline", request)
+
+    def tune(self, preprocess: JobStep) -> JobStep:
+        p = self.parameters
+        request = self.requests.tuning(
+            "Tune",
+            hyperparameters=self.hyperparameters(p.hpo_epochs),
+            channels=self.channels(preprocess),
+            instance_type=p.tune_instance_type,
+            instance_count=p.tune_instance_count,
+            jobs=p.hpo_jobs,
+            parallel=p.hpo_parallelism,
+            epochs=p.hpo_epochs,
+            seed=p.seed,
+        )
+        return TuningStep("Tune", request)
+
+    def train(self, preprocess: JobStep, tune: JobStep) -> JobStep:
+        p = self.parameters
+        best = tune.properties.BestTrainingJob.TunedHyperParameters
+        tuned = {name: best[name] for name in ("lr", "weight_decay", "batch_size", "dropout", "freeze")}
+        request = self.requests.training(
+            "Train",
+            hyperparameters=self.hyperparameters(p.epochs) | tuned,
+            channels=self.channels(preprocess),
+            instance_type=p.train_instance_type,
+            instance_count=p.train_instance_count,
+            hours=self.settings.limits.train_hours,
+        )
+        return TrainingStep("Train", request)
+
+    def find_champion(self, baseline: JobStep, train: JobStep) -> InvokeStep:
+        return InvokeStep(
+            "FindChampion",
+            self.settings.champion_function_arn,
+            inputs={
+                "model_package_group": self.settings.model_package_group,
+                "baseline_model_url": baseline.properties.ModelArtifacts.S3ModelArtifacts,
+            },
+            outputs=["champion_name", "champion_model_url"],
+            depends_on=[train],  # asked last: another model may go into service while this one trains
+        )
+
+    def evaluate(self, preprocess: JobStep, baseline: JobStep, train: JobStep, champion: InvokeStep) -> JobStep:
+        p = self.parameters
+        found = champion.properties.Outputs
+        options = {
+            "alpha": p.gate_alpha.to_string(),
+            "champion-name": found["champion_name"],
+            "max-macro-f1-drop": p.max_macro_f1_drop.to_string(),
+            "max-recall-drop": p.max_recall_drop.to_string(),
+            "max-rmse-increase": p.max_rmse_increase.to_string(),
+            "latency-budget-ms": p.latency_budget_ms.to_string(),
+            "seed": p.seed.to_string(),
+        }
+        request = self.requests.processing(
+            "Evaluate",
+            "evaluate",
+            arguments=[part for name, value in options.items() for part in (f"--{name}", value)],
+            inputs={
+                "test": preprocess.output_uri("test"),
+                "challenger": train.properties.ModelArtifacts.S3ModelArtifacts,
+                "champion": found["champion_model_url"],
+                "baseline": baseline.properties.ModelArtifacts.S3ModelArtifacts,
+            },
+            outputs=["evaluation"],
+            instance_type=p.evaluate_instance_type,
+            hours=self.settings.limits.evaluate_hours,
+        )
+        return ProcessingStep("Evaluate", request, property_files=[self.evaluation_file])
+
+    def gate(self, evaluate: JobStep, train: JobStep) -> sdk.Step:
+        register = self.register(evaluate, train)
+        return sdk.ConditionStep(
+            name="Gate",
+            conditions=[sdk.ConditionEquals(left=self.judged(evaluate, "gate.verdict"), right="promote")],
+            if_steps=[register, self.approval(register)],
+            else_steps=[self.refused(evaluate)],
+        )
+
+    def register(self, evaluate: JobStep, train: JobStep) -> JobStep:
+        request = self.requests.model_package(
+            model_uri=train.properties.ModelArtifacts.S3ModelArtifacts,
+            evaluation_uri=sdk.Join(on="/", values=[evaluate.output_uri("evaluation"), EVALUATION_FILE]),
+            metadata={name: self.judged(evaluate, f"gate.summary.{name}") for name in SUMMARY},
+        )
+        return RegisterStep("Register", request)
+
+    def approval(self, register: JobStep) -> sdk.Step:
+        return sdk.ConditionStep(
+            name="Approval",
+            conditions=[sdk.ConditionEquals(left=self.parameters.approval_mode, right="automatic")],
+            if_steps=[self.deploy(register)],
+            else_steps=[],
+            depends_on=[register],  # the package waits for a person or for Deploy, never the other way round
+        )
+
+    def deploy(self, register: JobStep) -> sdk.Step:
+        return sdk.CallbackStep(
+            name="Deploy",
+            sqs_queue_url=self.settings.deploy_queue_url,
+            inputs={
+                "model_package_arn": register.properties.ModelPackageArn,
+                "model_package_group": self.settings.model_package_group,
+            },
+            outputs=[sdk.CallbackOutput(name) for name in ("endpoint_name", "model_package_arn")],
+        )
+
+    def refused(self, evaluate: JobStep) -> sdk.Step:
+        verdict, reason = self.judged(evaluate, "gate.verdict"), self.judged(evaluate, "gate.reason")
+        return sdk.FailStep(
+            name="Refused",
+            error_message=sdk.Join(on="", values=["The gate says ", verdict, ": ", reason]),
+        )
+
+    def judged(self, evaluate: JobStep, path: str) -> sdk.JsonGet:
+        """A value of evaluation.json."""
+        return sdk.JsonGet(step_name=evaluate.name, property_file=self.evaluation_file, json_path=path)
+
+    def hyperparameters(self, epochs: Any) -> dict[str, Any]:
+        p = self.parameters
+        return {
+            **self.settings.hyperparameters,
+            "backbone": p.backbone,
+            "image_size": p.image_size.to_string(),
+            "epochs": epochs.to_string(),
+            "seed": p.seed.to_string(),
+            "weights": "pretrained" if self.settings.pretrained else "none",
+        }
+
+    def channels(self, preprocess: JobStep) -> dict[str, Any]:
+        channels = {name: preprocess.output_uri(name) for name in ("train", "validation")}
+        return channels | ({"weights": self.settings.weights_uri} if self.settings.weights_uri else {})
+
+
+def build(settings: PipelineSettings) -> dict[str, Any]:
+    """Return the definition as data, ready for CreatePipeline's PipelineDefinition once dumped."""
+    graph = _Graph(settings)
+    pipeline = sdk.Pipeline(
+        name=settings.name,
+        parameters=graph.parameters.all(),
+        steps=graph.steps(),
+        sagemaker_session=_Session(settings.region),
+        pipeline_experiment_config=None,
+    )
+    definition: dict[str, Any] = json.loads(pipeline.definition())
+    return {key: value for key, value in definition.items() if value is not None}
+
+
+def dumps(settings: PipelineSettings, indent: int | None = None) -> str:
+    """Return the definition as JSON text: compact for CloudFormation, or indented for people."""
+    separators = (",", ":") if indent is None else (",", ": ")
+    return json.dumps(build(settings), indent=indent, separators=separators, ensure_ascii=False)

@@ -1,0 +1,64 @@
+"""Parameters of one execution: what a person may set per run, with defaults that suit AWS."""
+
+from typing import Any
+
+from pipeline.sdk import ParameterFloat, ParameterInteger, ParameterString
+
+# Closed sets, so that a misspelt type fails when the run starts and not hours later in its last job.
+CPU_INSTANCES = ["ml.m5.xlarge", "ml.m5.2xlarge", "ml.m5.4xlarge", "ml.c5.2xlarge", "ml.c5.4xlarge", "ml.c5.9xlarge"]
+# CUDA 13 wheels need a recent driver: T4 (g4dn) and newer, not V100 (p3).
+GPU_INSTANCES = [
+    "ml.g4dn.xlarge",
+    "ml.g4dn.2xlarge",
+    "ml.g4dn.12xlarge",
+    "ml.g5.xlarge",
+    "ml.g5.2xlarge",
+    "ml.g5.12xlarge",
+    "ml.g6.xlarge",
+    "ml.g6.2xlarge",
+    "ml.g6.12xlarge",
+    "ml.g6e.xlarge",
+    "ml.g6e.12xlarge",
+    "ml.p4d.24xlarge",
+    "ml.p5.48xlarge",
+]
+TRAINING_INSTANCES = GPU_INSTANCES + CPU_INSTANCES
+
+
+class Parameters:
+    """Every parameter of the pipeline, in the order they are declared."""
+
+    def __init__(self) -> None:
+        self.input_prefix = ParameterString("InputPrefix", "photos")
+        # Names the content of the prefix, so it has no default: same value, same photos, Preprocess from the cache.
+        self.input_revision = ParameterString("InputRevision")
+
+        self.backbone = ParameterString("Backbone", "resnet18")
+        self.image_size = ParameterInteger("ImageSize", 224)
+        self.epochs = ParameterInteger("Epochs", 20)
+        self.baseline_epochs = ParameterInteger("BaselineEpochs", 5)
+        self.seed = ParameterInteger("Seed", 0)
+
+        self.hpo_jobs = ParameterInteger("HpoJobs", 12)
+        self.hpo_parallelism = ParameterInteger("HpoParallelism", 3)
+        self.hpo_epochs = ParameterInteger("HpoEpochs", 8)
+
+        self.preprocess_instance_type = ParameterString("PreprocessInstanceType", "ml.m5.2xlarge", CPU_INSTANCES)
+        self.preprocess_instance_count = ParameterInteger("PreprocessInstanceCount", 1)
+        self.baseline_instance_type = ParameterString("BaselineInstanceType", "ml.g5.xlarge", TRAINING_INSTANCES)
+        self.tune_instance_type = ParameterString("TuneInstanceType", "ml.g5.xlarge", TRAINING_INSTANCES)
+        self.tune_instance_count = ParameterInteger("TuneInstanceCount", 1)
+        self.train_instance_type = ParameterString("TrainInstanceType", "ml.g5.xlarge", TRAINING_INSTANCES)
+        self.train_instance_count = ParameterInteger("TrainInstanceCount", 2)
+        self.evaluate_instance_type = ParameterString("EvaluateInstanceType", "ml.m5.xlarge", CPU_INSTANCES)
+
+        self.gate_alpha = ParameterFloat("GateAlpha", 0.05)
+        self.max_macro_f1_drop = ParameterFloat("MaxMacroF1Drop", 0.0)
+        self.max_recall_drop = ParameterFloat("MaxRecallDrop", 0.10)
+        self.max_rmse_increase = ParameterFloat("MaxRmseIncrease", 0.05)
+        self.latency_budget_ms = ParameterFloat("LatencyBudgetMs", 500.0)
+        self.approval_mode = ParameterString("ApprovalMode", "automatic", ["automatic", "manual"])
+
+    def all(self) -> list[Any]:
+        """The parameters in the order they are declared."""
+        return list(vars(self).values())

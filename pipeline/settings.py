@@ -1,0 +1,150 @@
+"""What a deployment decides about the pipeline; what a person decides per run are `pipeline.parameters`."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from typing import Any
+
+STRATEGIES = ("Bayesian", "Hyperband")
+
+
+@dataclass(frozen=True, kw_only=True)
+class SearchSpace:
+    """Hyperparameters that the tuning job searches: two logarithmic ranges (low, high) and three lists of choices."""
+
+    lr: tuple[float, float]
+    weight_decay: tuple[float, float]
+    batch_size: tuple[int, ...]  # photos a step over all instances
+    dropout: tuple[float, ...]
+    freeze: tuple[str, ...]
+
+    def __post_init__(self) -> None:
+        for name in ("lr", "weight_decay"):
+            low, high = getattr(self, name)
+            if not 0 < low < high:
+                raise ValueError(f"search space '{name}' is ({low}, {high}); a logarithmic range needs 0 < low < high")
+        for name in ("batch_size", "dropout", "freeze"):
+            if not 1 <= len(getattr(self, name)) <= 30:
+                raise ValueError(f"search space '{name}' has {len(getattr(self, name))} choices; it must have 1 to 30")
+
+
+FINE_TUNING = SearchSpace(
+    lr=(1e-5, 3e-3),
+    weight_decay=(1e-5, 1e-1),
+    batch_size=(32, 64, 128),
+    dropout=(0.0, 0.2, 0.4),
+    freeze=("none", "backbone", "all_but_last_stage"),
+)
+FROM_SCRATCH = SearchSpace(
+    lr=(1e-4, 1e-2),
+    weight_decay=(1e-5, 1e-1),
+    batch_size=(32, 64, 128),
+    dropout=(0.0, 0.2, 0.4),
+    freeze=("none",),  # a frozen backbone of random weights cannot learn
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Limits:
+    """Hours after which SageMaker stops a job, and the size of its volumes."""
+
+    preprocess_hours: int = 6
+    train_hours: int = 24
+    trial_hours: int = 8  # one training job of the tuning job
+    tune_hours: int = 72  # the tuning job as a whole
+    evaluate_hours: int = 2
+    spot_wait_hours: int = 12  # on top of the run time: how long a job may wait for spot capacity
+    volume_gb: int = 100
+
+    def __post_init__(self) -> None:
+        for item in fields(self):
+            if getattr(self, item.name) < 1:
+                raise ValueError(f"limit '{item.name}' is {getattr(self, item.name)}; it must be at least 1")
+
+
+@dataclass(frozen=True, kw_only=True)
+class PipelineSettings:
+    """Names and ARNs of a deployment. Every text may be a CDK token; nothing here reaches AWS by itself."""
+
+    name: str
+    region: str
+    raw_bucket: str
+    artifacts_bucket: str
+    kms_key: str  # ARN or id
+    processing_role: str
+    training_role: str
+    train_image: str
+    serve_image: str
+    champion_function_arn: str
+    deploy_queue_url: str
+    model_package_group: str
+    subnets: tuple[str, ...] = ()
+    security_group_ids: tuple[str, ...] = ()
+    spot: bool = True
+    pretrained: bool = True  # False: train from random weights
+    weights_uri: str | None = None  # S3 prefix of pretrained weights; None: those baked into the image
+    tuning_strategy: str = "Bayesian"
+    search_space: SearchSpace | None = None  # None: FINE_TUNING or FROM_SCRATCH
+    hyperparameters: Mapping[str, str] = field(default_factory=dict)  # fixed for every training job
+    limits: Limits = field(default_factory=Limits)
+
+    def __post_init__(self) -> None:
+        for item in fields(self):
+            value: Any = getattr(self, item.name)
+            if item.type is str and not value:
+                raise ValueError(f"pipeline setting '{item.name}' is empty; it must be a text")
+        if not _is_token(self.name) and not re.fullmatch(r"[a-zA-Z0-9](-*[a-zA-Z0-9]){0,255}", self.name):
+            raise ValueError(f"pipeline setting 'name' is '{self.name}'; it must be letters, digits and inner hyphens")
+        if bool(self.subnets) != bool(self.security_group_ids):
+            raise ValueError("pipeline settings 'subnets' and 'security_group_ids' go together; give both or neither")
+        if self.tuning_strategy not in STRATEGIES:
+            raise ValueError(
+                f"pipeline setting 'tuning_strategy' is '{self.tuning_strategy}'; it must be one of {STRATEGIES}"
+            )
+        if self.weights_uri and not self.pretrained:
+            raise ValueError("pipeline setting 'weights_uri' is set but 'pretrained' is false; drop one of the two")
+        if clash := sorted(set(self.hyperparameters) & _OWNED):
+            raise ValueError(f"pipeline setting 'hyperparameters' sets {clash}, which the pipeline itself decides")
+
+    @property
+    def space(self) -> SearchSpace:
+        """What the tuning job searches."""
+        return self.search_space or (FINE_TUNING if self.pretrained else FROM_SCRATCH)
+
+
+_OWNED = {
+    "backbone",
+    "image_size",
+    "epochs",
+    "weights",
+    "seed",
+    "lr",
+    "weight_decay",
+    "batch_size",
+    "dropout",
+    "freeze",
+}
+
+
+def _is_token(text: str) -> bool:
+    return "${" in text
+
+
+def example_settings(**changes: Any) -> PipelineSettings:
+    """Settings of an account that does not exist, for printing, validating and testing the definition."""
+    account, region = "123456789012", str(changes.get("region", "eu-central-1"))
+    values: dict[str, Any] = {
+        "name": "tally",
+        "region": region,
+        "raw_bucket": "tally-raw",
+        "artifacts_bucket": "tally-artifacts",
+        "kms_key": f"arn:aws:kms:{region}:{account}:key/00000000-0000-0000-0000-000000000000",
+        "processing_role": f"arn:aws:iam::{account}:role/tally-processing",
+        "training_role": f"arn:aws:iam::{account}:role/tally-training",
+        "train_image": f"{account}.dkr.ecr.{region}.amazonaws.com/tally:train",
+        "serve_image": f"{account}.dkr.ecr.{region}.amazonaws.com/tally:serve",
+        "champion_function_arn": f"arn:aws:lambda:{region}:{account}:function:tally-champion",
+        "deploy_queue_url": f"https://sqs.{region}.amazonaws.com/{account}/tally-deploy",
+        "model_package_group": "tally",
+    }
+    return PipelineSettings(**(values | changes))
