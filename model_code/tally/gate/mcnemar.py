@@ -65,9 +65,9 @@ def clustered(group_gains: npt.ArrayLike) -> Evidence:
     """Durkalski's test, exact where there are few groups.
 
     The statistic's chi-squared distribution needs many informative groups (d_k not 0): with 4 of equal gain it
-    calls 1 in 8 equal models different at alpha 0.05. Up to ENUMERABLE of them the statistic is therefore referred to its own
-    distribution over all 2^k exchanges of the two models within groups, the clustered form of the exact binomial
-    test. Above, p comes from chi-squared, which is continuous, so mid-p equals p.
+    calls 1 in 8 equal models different at alpha 0.05. Up to ENUMERABLE of them the statistic is therefore referred to
+    its own distribution over all 2^k exchanges of the two models within groups, the clustered form of the exact
+    binomial test. Above, p comes from chi-squared, which is continuous, so mid-p equals p.
     """
     gains = np.asarray(group_gains, dtype=np.float64)
     statistic = durkalski(gains)

@@ -1,0 +1,187 @@
+"""Photo bytes to a count, with the exported model. Needs ONNX Runtime, Pillow and numpy only: no torch, no pickle."""
+
+import hashlib
+import io
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import onnxruntime
+from PIL import Image, UnidentifiedImageError
+
+from tally.errors import TallyError
+from tally.labels import COUNTS
+from tally.letterbox import FILL, letterbox
+
+FORMATS = ("JPEG", "PNG", "WEBP")
+MODEL_FORMAT = "tally-model/1"
+MODEL_FILE, DESCRIPTION_FILE = "model.onnx", "model.json"
+
+Photos = npt.NDArray[np.uint8]
+Probabilities = npt.NDArray[np.float32]
+
+
+class BadPhoto(TallyError):  # noqa: N818 - it is the photo that is bad
+    """The caller's photo cannot be used. `code` is stable for programs, `status` is the HTTP status it deserves."""
+
+    def __init__(self, code: str, status: int, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+        self.status = status
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What a photo may cost. Pixels are judged from the header, before any is decoded."""
+
+    max_bytes: int = 6 * 1024 * 1024
+    """SageMaker's own limit on a request to an endpoint."""
+    max_pixels: int = 50_000_000
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """`probabilities` in the order of `labels.COUNTS`; `confidence` is the largest; `model` names the model file."""
+
+    count: int
+    confidence: float
+    probabilities: tuple[float, ...]
+    model: str
+
+    def as_dict(self) -> dict[str, Any]:
+        """The answer of the endpoint."""
+        by_count = {str(count): value for count, value in zip(COUNTS, self.probabilities, strict=True)}
+        return {"count": self.count, "confidence": self.confidence, "probabilities": by_count, "model": self.model}
+
+
+def decode(photo: bytes, size: int, limits: Limits) -> Photos:
+    """Decode JPEG, PNG or WebP (of an animation the first frame) into uint8 [size, size, 3], letterboxed.
+
+    Raises BadPhoto: 400 empty, 413 too many bytes, 415 another format or no image, 422 too many pixels or undecodable.
+    """
+    if not photo:
+        raise BadPhoto("empty", 400, "the photo has no bytes: send the file itself as the body")
+    if len(photo) > limits.max_bytes:
+        raise too_large(len(photo), limits)
+    try:
+        with Image.open(io.BytesIO(photo), formats=FORMATS) as image:
+            width, height = image.size
+            if width * height > limits.max_pixels:
+                raise _too_many_pixels(f"{width} x {height}", limits)
+            return np.asarray(letterbox(image, size))
+    except BadPhoto:
+        raise
+    except UnidentifiedImageError:
+        allowed = ", ".join(FORMATS)
+        raise BadPhoto("unsupported_format", 415, f"the body is no image of a supported format ({allowed})") from None
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning):
+        # Pillow's own, far higher limits; the second one is an error only where warnings are.
+        raise _too_many_pixels("more pixels than Pillow opens", limits) from None
+    except Exception as error:
+        # Damaged files make Pillow's decoders raise nearly anything: OSError, SyntaxError, struct.error, ValueError.
+        raise BadPhoto("undecodable", 422, f"the photo is damaged and cannot be decoded: {error}") from error
+
+
+def too_large(length: int, limits: Limits) -> BadPhoto:
+    """The error for a body of `length` bytes, or of at least so many."""
+    message = f"the photo has {length} bytes or more, the limit is {limits.max_bytes}: send it smaller"
+    return BadPhoto("too_large", 413, message)
+
+
+def _too_many_pixels(found: str, limits: Limits) -> BadPhoto:
+    message = f"the photo has {found}, the limit is {limits.max_pixels} pixels: send it smaller"
+    return BadPhoto("too_many_pixels", 422, message)
+
+
+class Predictor:
+    """One loaded model. `predict` may be called from several threads at once."""
+
+    def __init__(
+        self, session: onnxruntime.InferenceSession, description: dict[str, Any], model: str, limits: Limits
+    ) -> None:
+        self._session = session
+        self.description = description
+        self.image_size: int = description["image_size"]
+        self.model = model
+        self.limits = limits
+
+    @classmethod
+    def load(cls, model_dir: Path, threads: int = 1, limits: Limits | None = None) -> "Predictor":
+        """Load `model.onnx` and `model.json`; TallyError names the file that is missing or of another format.
+
+        `threads` are used inside one inference. Serving keeps 1 and runs photos side by side: threads of several
+        inferences would fight for the same cores.
+        """
+        description = _read_description(model_dir / DESCRIPTION_FILE)
+        path = model_dir / MODEL_FILE
+        try:
+            content = path.read_bytes()
+        except OSError as error:
+            raise TallyError(
+                f"cannot read the model {path} ({error.strerror}): train again or fetch it anew"
+            ) from error
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = threads
+        options.inter_op_num_threads = 1
+        try:
+            session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
+        except Exception as error:  # ONNX Runtime's own exceptions share no base class
+            raise TallyError(f"{path} is not a model that ONNX Runtime can run: {error}") from error
+        _check_graph(path, session, description["image_size"])
+        return cls(session, description, hashlib.sha256(content).hexdigest()[:12], limits or Limits())
+
+    def decode(self, photo: bytes) -> Photos:
+        """Decode for this model: `decode` with its size and limits."""
+        return decode(photo, self.image_size, self.limits)
+
+    def predict(self, photo: bytes) -> Prediction:
+        """Count the objects in one encoded photo; BadPhoto when it cannot be used."""
+        row = self.probabilities(self.decode(photo)[None])[0]
+        best = int(row.argmax())
+        return Prediction(COUNTS[best], float(row[best]), tuple(float(value) for value in row), self.model)
+
+    def probabilities(self, batch: Photos) -> Probabilities:
+        """Run uint8 [n, size, size, 3] -> float32 [n, 5]; TallyError when the model answers with no probabilities."""
+        (output,) = self._session.run(["probabilities"], {"photos": batch})
+        answer = np.asarray(output, dtype=np.float32)
+        if answer.shape != (len(batch), len(COUNTS)) or not np.allclose(answer.sum(axis=1), 1, atol=1e-3):
+            raise TallyError(f"model {self.model} answered {answer.shape} {answer[:1]} where probabilities should be")
+        return answer
+
+    def warm_up(self) -> None:
+        """Run once on a blank photo, so that the first caller does not wait for allocations."""
+        self.probabilities(np.zeros((1, self.image_size, self.image_size, 3), dtype=np.uint8))
+
+
+def _read_description(path: Path) -> dict[str, Any]:
+    try:
+        description = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise TallyError(
+            f"cannot read the model's description {path} ({error.strerror}): is it a Tally model?"
+        ) from error
+    except ValueError as error:
+        raise TallyError(f"{path} is not JSON: {error}") from error
+    if not isinstance(description, dict):
+        raise TallyError(f"{path} holds {type(description).__name__}, not an object: is it a Tally model?")
+    fit = {"fit": "letterbox", "fill": list(FILL), "resample": "bilinear"}
+    for key, wanted in (("format", MODEL_FORMAT), ("counts", list(COUNTS)), ("preprocessing", fit)):
+        if description.get(key) != wanted:
+            raise TallyError(f"{path}: {key} is {description.get(key)!r}, this version of Tally runs only {wanted!r}")
+    size = description.get("image_size")
+    if not isinstance(size, int) or isinstance(size, bool) or not 8 <= size <= 4096:
+        raise TallyError(f"{path}: image_size is {size!r}, it must be a whole number from 8 to 4096")
+    return description
+
+
+def _check_graph(path: Path, session: onnxruntime.InferenceSession, size: int) -> None:
+    found = [(tensor.name, tensor.type) for tensor in (*session.get_inputs(), *session.get_outputs())]
+    wanted = [("photos", "tensor(uint8)"), ("probabilities", "tensor(float)")]
+    if found != wanted:
+        raise TallyError(f"{path} has inputs and outputs {found}, a Tally model has {wanted}: export it again")
+    shape = session.get_inputs()[0].shape
+    if len(shape) != 4 or any(isinstance(side, int) and side != size for side in shape[1:3]):
+        raise TallyError(f"{path} takes photos {shape}, but {DESCRIPTION_FILE} says image_size {size}: export it again")

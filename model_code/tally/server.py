@@ -1,0 +1,129 @@
+"""The endpoint: SageMaker's serving contract over one model.
+
+    python -m tally serve          # 0.0.0.0:8080; TALLY_BIND_HOST and SAGEMAKER_BIND_TO_PORT override
+
+`GET /ping` answers 200; nothing listens before the model has run once. `POST /invocations` takes one photo as the body.
+Photos are counted side by side on as many threads as there are CPUs, one thread each.
+"""
+
+import os
+import signal
+import sys
+
+import anyio
+import uvicorn
+from anyio.to_thread import run_sync
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from tally.errors import TallyError
+from tally.paths import MlPaths
+from tally.predictor import BadPhoto, Predictor, too_large
+
+CONTENT_TYPES = ("image/jpeg", "image/png", "image/webp")
+DRAIN_SECONDS = 25
+"""SageMaker sends SIGKILL 30 seconds after SIGTERM."""
+_WAITING = 32
+"""Requests at hand per thread from which new ones are sent away: each holds a photo of some megabytes."""
+_READ_ON = 4
+"""A body is read, and dropped, up to so many times the limit: most clients only listen once they have sent all."""
+
+
+def serve(paths: MlPaths) -> None:
+    """Serve the model in `paths.model` until SIGTERM, then finish the requests at hand and exit with 0.
+
+    TallyError before anything listens when the model is missing, of another format or does not run, or when the port
+    is no number.
+    """
+    host, port = os.environ.get("TALLY_BIND_HOST", "0.0.0.0"), _port()  # noqa: S104 - a container serves its network
+    app = create_app(Predictor.load(paths.model))
+    # uvicorn raises the signal again once it has drained.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    uvicorn.run(app, host=host, port=port, timeout_graceful_shutdown=DRAIN_SECONDS, access_log=False)
+
+
+def create_app(predictor: Predictor, threads: int | None = None) -> Starlette:
+    """Warm the model up and return the ASGI application; `threads` photos are counted at once (default: one a CPU)."""
+    predictor.warm_up()
+    endpoint = Endpoint(predictor, threads or len(os.sched_getaffinity(0)))
+    return Starlette(
+        routes=[
+            Route("/ping", endpoint.ping, methods=["GET"]),
+            Route("/invocations", endpoint.invoke, methods=["POST"]),
+        ],
+        exception_handlers={BadPhoto: _bad_photo, HTTPException: _http_error, Exception: _internal_error},
+    )
+
+
+class Endpoint:
+    """The two routes and what they share."""
+
+    def __init__(self, predictor: Predictor, threads: int) -> None:
+        self.predictor = predictor
+        self._limiter = anyio.CapacityLimiter(threads)
+        self._most = threads * _WAITING
+        self._at_hand = 0
+
+    async def ping(self, _request: Request) -> Response:
+        """Answer that photos can be counted."""
+        return Response(status_code=200)
+
+    async def invoke(self, request: Request) -> Response:
+        """Count the objects in the photo that is the request's body."""
+        media_type = request.headers.get("content-type", "").split(";")[0].strip().lower()
+        if media_type not in CONTENT_TYPES:
+            message = f"content type {media_type!r}: send a photo as one of {', '.join(CONTENT_TYPES)}"
+            raise BadPhoto("unsupported_content_type", 415, message)
+        if self._at_hand >= self._most:
+            return _error(503, "busy", f"{self._at_hand} photos are waiting already: try again later")
+        self._at_hand += 1
+        try:
+            photo = await self._body(request)
+            prediction = await run_sync(self.predictor.predict, photo, limiter=self._limiter)
+        finally:
+            self._at_hand -= 1
+        return JSONResponse(prediction.as_dict())
+
+    async def _body(self, request: Request) -> bytes:
+        """Read the body, holding never more than the limit; a longer one is refused."""
+        limits = self.predictor.limits
+        body, length = bytearray(), 0
+        async for chunk in request.stream():
+            length += len(chunk)
+            if length > _READ_ON * limits.max_bytes:
+                break
+            if length <= limits.max_bytes:
+                body += chunk
+        if length > limits.max_bytes:
+            raise too_large(length, limits)
+        return bytes(body)
+
+
+def _port() -> int:
+    text = os.environ.get("SAGEMAKER_BIND_TO_PORT", "8080")
+    if not text.isdecimal() or not 0 < int(text) < 65536:
+        raise TallyError(f"SAGEMAKER_BIND_TO_PORT is {text!r}; it must be a port number from 1 to 65535")
+    return int(text)
+
+
+def _error(status: int, code: str, message: str, headers: dict[str, str] | None = None) -> JSONResponse:
+    return JSONResponse({"code": code, "message": message}, status, headers)
+
+
+async def _bad_photo(_request: Request, error: Exception) -> Response:
+    assert isinstance(error, BadPhoto)  # noqa: S101 - for the type checker; starlette dispatches by class
+    # A body that never ends would keep the connection.
+    return _error(error.status, error.code, str(error), {"connection": "close"} if error.status == 413 else None)
+
+
+async def _http_error(_request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)  # noqa: S101 - as above
+    code = {404: "not_found", 405: "method_not_allowed"}.get(error.status_code, "http_error")
+    return _error(error.status_code, code, error.detail, dict(error.headers or {}))
+
+
+async def _internal_error(_request: Request, _: Exception) -> Response:
+    return _error(500, "internal_error", "the photo could not be counted; the reason is in the server's log")
