@@ -1,4 +1,4 @@
-"""Writing outputs so that nobody ever takes half a file for a whole one, and a full disk says which path and what to do."""
+"""Writing outputs: nobody takes half a file for a whole one, and a full disk says which path and what to do."""
 
 import errno
 import os

@@ -3,11 +3,12 @@
 Neighbouring ids are often one bin before and after a pick, so a photo's side never depends on the photo itself, nor on
 what else is in the data. Two roads lead to a side:
 
-- no explicit group: an id is `<prefix><digits>`; its number lies in a block of 20, ten blocks form a cycle, and a hash of
-  prefix and cycle picks one block for test and one for validation. At a border between two sides the two nearest numbers of
-  the less precious side are set aside (`guard`), so ids at most 2 apart never face each other across the split.
-- an explicit group: the hash of the group decides. Groups do not follow the numbers, so where photos at most 2 apart land
-  on different sides the one nearer to evaluation is set aside, never the one in train: an older champion has seen that one.
+- no explicit group: an id is `<prefix><digits>`; its number lies in a block of 20, ten blocks form a cycle, and a hash
+  of prefix and cycle picks one block for test and one for validation. At a border between two sides the two nearest
+  numbers of the less precious side are set aside (`guard`), so ids at most 2 apart never face each other.
+- an explicit group: the hash of the group decides. Groups do not follow the numbers, so where photos at most 2 apart
+  land on different sides the one nearer to evaluation is set aside, never the one in train: an older champion may have
+  been trained on it.
 """
 
 import hashlib
@@ -69,11 +70,11 @@ def place_all(ids: Iterable[str], groups: Mapping[str, str]) -> dict[str, Place]
     """
     places = {key: place_by_group(groups[key]) if key in groups else place_by_block(key) for key in ids}
     if groups:
-        _guard_neighbours(places, groups)
+        _guard_neighbours(places)
     return places
 
 
-def _guard_neighbours(places: dict[str, Place], groups: Mapping[str, str]) -> None:
+def _guard_neighbours(places: dict[str, Place]) -> None:
     by_number: dict[tuple[str, int], list[str]] = {}
     for key, place in places.items():
         parsed = parse_id(key)
@@ -102,6 +103,6 @@ def _hashed_side(kind: str, name: str) -> str:
 
 def stable_hash(*words: str) -> int:
     """A 64-bit number that is the same on every machine and in every release."""
-    # Length prefixes keep ("a", "bc") and ("ab", "c") apart; surrogates stand for bytes of file names that are not UTF-8.
+    # Length prefixes keep ("a", "bc") and ("ab", "c") apart; lone surrogates stand for file names that are not UTF-8.
     text = "".join(f"{len(word)}:{word}" for word in (_SALT, *words))
     return int.from_bytes(hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest()[:8], "big")
