@@ -21,6 +21,8 @@ _VALUES = np.array(COUNTS, dtype=np.float64)
 _ERROR = _VALUES[None, :] - _VALUES[:, None]
 """[true, predicted] -> predicted count minus true count."""
 
+CALIBRATION_BINS = 15
+
 SCALARS = (
     "accuracy",
     "macro_precision",
@@ -126,18 +128,27 @@ def scalar_metrics(matrices: npt.ArrayLike) -> Mapping[str, Floats]:
     }
 
 
-def expected_calibration_error(probabilities: npt.ArrayLike, true: npt.ArrayLike, bins: int = 15) -> float:
+def expected_calibration_error(
+    probabilities: npt.ArrayLike, true: npt.ArrayLike, bins: int = CALIBRATION_BINS
+) -> float:
     """Mean gap between confidence and accuracy over equal-width confidence bins (Guo et al. 2017, eq. 3).
 
     `probabilities` [n, 5], `true` class indices [n]; a confidence on a border belongs to the bin below it.
     """
+    gaps = calibration_gaps(probabilities, true, bins)
+    return float(np.abs(gaps.sum(axis=0)).sum() / len(gaps))
+
+
+def calibration_gaps(probabilities: npt.ArrayLike, true: npt.ArrayLike, bins: int) -> Floats:
+    """Each photo's (right - confidence) in the column of its confidence bin, [n, bins]: what ECE adds up."""
     table, answers = np.asarray(probabilities, dtype=np.float64), np.asarray(true)
     if table.ndim != 2 or table.shape != (len(answers), len(COUNTS)) or not len(answers):
         raise ValueError(f"calibration of probabilities {table.shape} against {answers.shape} true counts: need [n, 5]")
     confidence, right = table.max(axis=1), table.argmax(axis=1) == answers
     number = np.clip(np.ceil(confidence * bins).astype(np.int64) - 1, 0, bins - 1)
-    gaps = np.bincount(number, weights=right - confidence, minlength=bins)
-    return float(np.abs(gaps).sum() / len(answers))
+    gaps = np.zeros((len(table), bins))
+    gaps[np.arange(len(table)), number] = right - confidence
+    return gaps
 
 
 def _per_class(table: npt.NDArray[Any]) -> tuple[ClassMetrics, ...]:

@@ -57,7 +57,7 @@ class Prediction:
         return {"count": self.count, "confidence": self.confidence, "probabilities": by_count, "model": self.model}
 
 
-def decode(photo: bytes, size: int, limits: Limits) -> Photos:
+def decode(photo: bytes | memoryview, size: int, limits: Limits) -> Photos:
     """Decode JPEG, PNG or WebP (of an animation the first frame) into uint8 [size, size, 3], letterboxed.
 
     Raises BadPhoto: 400 empty, 413 too many bytes, 415 another format or no image, 422 too many pixels or undecodable.
@@ -133,11 +133,11 @@ class Predictor:
         _check_graph(path, session, description["image_size"])
         return cls(session, description, hashlib.sha256(content).hexdigest()[:12], limits or Limits())
 
-    def decode(self, photo: bytes) -> Photos:
+    def decode(self, photo: bytes | memoryview) -> Photos:
         """Decode for this model: `decode` with its size and limits."""
         return decode(photo, self.image_size, self.limits)
 
-    def predict(self, photo: bytes) -> Prediction:
+    def predict(self, photo: bytes | memoryview) -> Prediction:
         """Count the objects in one encoded photo; BadPhoto when it cannot be used."""
         row = self.probabilities(self.decode(photo)[None])[0]
         best = int(row.argmax())

@@ -1,0 +1,110 @@
+"""Runs a model over the test split, and times it the way it is served."""
+
+import os
+import statistics
+import time
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from tally.data.shards import Split
+from tally.errors import TallyError
+from tally.labels import class_index
+from tally.metrics import Matrix, confusion_matrix
+from tally.predictor import BadPhoto, Photos, Predictor, Probabilities
+
+BATCH = 32
+LATENCY_PHOTOS = 60
+
+
+@dataclass(frozen=True)
+class Truth:
+    """What the test split says: class indices [n], a group a photo, and the groups by number [n]."""
+
+    true: npt.NDArray[np.int64]
+    groups: tuple[str, ...]
+    group_numbers: npt.NDArray[np.int64]
+
+    @classmethod
+    def of(cls, split: Split) -> "Truth":
+        """Read the manifest of `split`."""
+        groups = tuple(photo.group for photo in split.photos)
+        numbers = np.unique(np.asarray(groups, dtype=str), return_inverse=True)[1]
+        true = np.array([class_index(photo.count) for photo in split.photos], dtype=np.int64)
+        return cls(true, groups, numbers.astype(np.int64))
+
+
+@dataclass(frozen=True)
+class Scored:
+    """One model's answers to the whole split: `probabilities` float32 [n, 5], in the order of the photos."""
+
+    model: str
+    description: Mapping[str, Any]
+    probabilities: Probabilities
+
+    @property
+    def predicted(self) -> npt.NDArray[np.int64]:
+        """Class indices [n]."""
+        return np.asarray(self.probabilities.argmax(axis=1), dtype=np.int64)
+
+    def confusion(self, truth: Truth) -> Matrix:
+        """Confusion matrix, rows true."""
+        return confusion_matrix(truth.true, self.predicted)
+
+
+def score(name: str, model_dir: Path, split: Split) -> Scored:
+    """Run the model in `model_dir` over all photos in batches, on all CPUs; one progress line every two seconds.
+
+    TallyError names the photo that cannot be decoded.
+    """
+    threads = cpus()
+    predictor = Predictor.load(model_dir, threads)
+    rows: list[Probabilities] = []
+    start = said = time.monotonic()
+
+    def decode(index: int) -> Photos:
+        try:
+            return predictor.decode(split.jpeg(index))
+        except BadPhoto as error:
+            raise TallyError(f"test photo {split.photos[index].id}: {error}; run Preprocess again") from error
+
+    with ThreadPoolExecutor(threads) as pool:
+        for first in range(0, len(split), BATCH):
+            batch = list(pool.map(decode, range(first, min(first + BATCH, len(split)))))
+            rows.append(predictor.probabilities(np.stack(batch)))
+            now, done = time.monotonic(), first + len(batch)
+            if now - said >= 2 or done == len(split):
+                speed = done / max(now - start, 1e-9)
+                print(f"progress model={name} photos={done}/{len(split)} photos_per_second={speed:.1f}", flush=True)
+                said = now
+    return Scored(predictor.model, predictor.description, np.concatenate(rows))
+
+
+def latencies(models: Mapping[str, Path], split: Split) -> dict[str, float]:
+    """Return each model's median milliseconds for one stored photo, decoding included, on one thread.
+
+    The models take turns on every photo, each first as often as last, so that a busy moment of the machine strikes all.
+    Stored photos are smaller than the originals: decoding a caller's photo takes longer.
+    """
+    predictors = {name: Predictor.load(path) for name, path in models.items()}
+    times: dict[str, list[float]] = {name: [] for name in predictors}
+    for predictor in predictors.values():
+        for _ in range(3):
+            predictor.predict(split.jpeg(0))
+    for turn in range(LATENCY_PHOTOS):
+        photo = split.jpeg(turn * len(split) // LATENCY_PHOTOS)
+        for name in sorted(predictors, reverse=bool(turn % 2)):
+            start = time.perf_counter()
+            predictors[name].predict(photo)
+            times[name].append(1000 * (time.perf_counter() - start))
+    return {name: statistics.median(values) for name, values in times.items()}
+
+
+def cpus() -> int:
+    """CPUs this process may use."""
+    return len(os.sched_getaffinity(0))
