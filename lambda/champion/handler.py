@@ -13,11 +13,11 @@ from typing import Any
 BASELINE = "baseline"
 
 
-class ChampionUnknown(Exception):
+class ChampionUnknownError(Exception):
     """Which model is the champion could not be found out."""
 
 
-def handler(event: Mapping[str, Any], context: object = None) -> dict[str, str]:
+def handler(event: Mapping[str, Any], _context: object = None) -> dict[str, str]:
     """Name the champion and where its model.tar.gz lies; the baseline when no model has been approved yet."""
     group, baseline_url = _text(event, "model_package_group"), _text(event, "baseline_model_url")
     arn = champion_package(_sagemaker(), group)
@@ -50,14 +50,14 @@ def _model_url(arn: str, package: Mapping[str, Any]) -> str:
     containers = package.get("InferenceSpecification", {}).get("Containers", [])
     url = containers[0].get("ModelDataUrl") if containers else None
     if not url:
-        raise ChampionUnknown(f"the approved model package {arn} has no ModelDataUrl; reject it, or register it again")
+        raise ChampionUnknownError(f"the approved package {arn} has no ModelDataUrl; reject it, or register it again")
     return str(url)
 
 
 def _text(event: Mapping[str, Any], key: str) -> str:
     value = event.get(key) if isinstance(event, Mapping) else None
     if not isinstance(value, str) or not value:
-        raise ChampionUnknown(f"the event's '{key}' is {value!r}; the FindChampion step must send a text")
+        raise ChampionUnknownError(f"the event's '{key}' is {value!r}; the FindChampion step must send a text")
     return value
 
 
