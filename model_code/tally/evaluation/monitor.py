@@ -31,8 +31,9 @@ def weighted_metrics(matrices: npt.ArrayLike) -> Mapping[str, Floats]:
         return np.asarray((ratio * share).sum(axis=-1))
 
     fs = {name: weighted((1 + b * b) * hits, b * b * true + predicted) for name, b in _BETAS.items()}
-    recall = weighted(hits, true)
-    return {"accuracy": recall, "weighted_recall": recall, "weighted_precision": weighted(hits, predicted), **fs}
+    # Weighted by its own share, recall is accuracy.
+    accuracy = hits.sum(axis=-1) / true.sum(axis=-1)
+    return {"accuracy": accuracy, "weighted_recall": accuracy, "weighted_precision": weighted(hits, predicted), **fs}
 
 
 def registry_metrics(matrix: Matrix, replicates: Floats) -> dict[str, Any]:

@@ -71,7 +71,7 @@ def _with_interval(model: Assessment, name: str) -> tuple[str, str]:
     if value is None:
         return "–", ""
     found = model.intervals[name]
-    return f"{value:.3f}", f"{found.low:.3f} – {found.high:.3f}"
+    return f"{value:.3f}", f"{found.low:.3f}\u2060–\u2060{found.high:.3f}"
 
 
 def _guard_texts(guard: Guard) -> tuple[str, str, str, str]:
@@ -80,19 +80,19 @@ def _guard_texts(guard: Guard) -> tuple[str, str, str, str]:
         return (
             "Latency, one photo (ms)",
             f"{guard.champion:.1f}",
-            f"at most {guard.limit:g}",
+            f"≤\u00a0{guard.limit:g}",
             f"{guard.challenger:.1f}",
         )
     title = _TITLES.get(guard.name) or f"Recall of {guard.name.removeprefix('recall_')}"
-    side = "at most" if guard.name == "rmse" else "at least"
-    return title, f"{guard.champion:.3f}", f"{side} {guard.limit:.3f}", f"{guard.challenger:.3f}"
+    side = "≤" if guard.name == "rmse" else "≥"
+    return title, f"{guard.champion:.3f}", f"{side}\u00a0{guard.limit:.3f}", f"{guard.challenger:.3f}"
 
 
 def _gain_chart(evaluation: Evaluation) -> Markup:
     """The gain with its interval against no gain and against the smallest one this test set would show."""
     verdict = evaluation.verdict
     low, high = (100 * side for side in verdict.gain_interval)
-    with chart("Gain in accuracy over the champion", "points of accuracy", "", width=6.0, height=1.7) as drawing:
+    with chart("Gain in accuracy over the champion", "points of accuracy", "", width=4.6, height=1.6) as drawing:
         axes = drawing.axes
         axes.axvline(0, color="#5b6776", linewidth=1)
         axes.axvspan(0, 100 * verdict.smallest_detectable_gain, color="#9a6700", alpha=0.12, linewidth=0)
