@@ -36,13 +36,12 @@ def _check_definition(definition: Mapping[str, Any]) -> Findings:
     for index, parameter in enumerate(_list(definition, "Parameters")):
         path = f"Parameters[{index}]"
         if isinstance(parameter, dict):
-            if parameter.get("Name") in names:
-                yield path, f"'{parameter.get('Name')}' is declared twice"
-            names.add(str(parameter.get("Name")))
+            name = str(parameter.get("Name"))
+            if name in names:
+                yield path, f"'{name}' is declared twice"
+            names.add(name)
             yield from _check_values(parameter, path)
-    for index, step in enumerate(_list(definition, "Steps")):
-        if not isinstance(step, dict):
-            yield f"Steps[{index}]", f"must be a structure, not {step!r}"
+    yield from _check_are_steps(definition, "Steps")
 
 
 def _check_values(parameter: Mapping[str, Any], path: str) -> Findings:
@@ -70,6 +69,15 @@ def _check_step(step: Mapping[str, Any], scope: Scope) -> Findings:
         yield from shapes.check(arguments, model.request_shape(kind), "Arguments", scope.resolve, unset=unset)
     else:
         yield from shapes.check(arguments, model.own_shape(f"{kind}Arguments"), "Arguments", scope.resolve)
+    if kind == "Condition" and isinstance(arguments, dict):
+        for side in ("IfSteps", "ElseSteps"):
+            yield from _check_are_steps(arguments, side)
+
+
+def _check_are_steps(holder: Mapping[str, Any], name: str) -> Findings:
+    for index, step in enumerate(_list(holder, name)):
+        if not isinstance(step, dict):
+            yield f"{name}[{index}]", f"must be a step, not {step!r}"
 
 
 def _parameters(definition: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
