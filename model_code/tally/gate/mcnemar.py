@@ -79,6 +79,6 @@ def clustered(group_gains: npt.ArrayLike) -> Evidence:
     for gain in informative:
         sums = np.concatenate([sums + gain, sums - gain])
     # Sums of the same fractions in another order differ in the last bits only.
-    distance, slack = np.abs(sums) - abs(float(gains.sum())), 1e-9
-    beyond, at = float((distance > slack).mean()), float((np.abs(distance) <= slack).mean())
-    return Evidence("clustered", statistic, p_value=min(1.0, beyond + at), mid_p=min(1.0, beyond + at / 2))
+    excess, slack = sums - abs(float(gains.sum())), 1e-9
+    above, at = float((excess > slack).mean()), float((np.abs(excess) <= slack).mean())
+    return Evidence("clustered", statistic, p_value=min(1.0, 2 * (above + at)), mid_p=min(1.0, 2 * above + at))
