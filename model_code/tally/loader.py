@@ -1,0 +1,163 @@
+"""Photos for training: decoded and augmented in worker processes, in an order that can be resumed anywhere.
+
+What happens to a photo is a function of (seed, epoch, photo), never of the worker or the rank that decodes it.
+"""
+
+import io
+import math
+import random
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image, ImageEnhance
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset, DistributedSampler, Sampler
+
+from tally.data.shards import Split
+from tally.labels import class_index
+from tally.letterbox import FILL, letterbox
+from tally.ranks import Ranks
+from tally.settings import TrainingSettings
+
+Batch = tuple[Tensor, Tensor]  # photos uint8 [n, S, S, 3], class indices int64 [n]
+_Place = tuple[int, int]  # epoch, index into the split
+
+
+@dataclass(frozen=True)
+class Augmentation:
+    """How far a training photo may differ from its original."""
+
+    crop_scale: float
+    flip: float
+    rotation: float
+    color_jitter: float
+
+    @classmethod
+    def of(cls, settings: TrainingSettings) -> "Augmentation":
+        """Take the augmentation out of a job's settings."""
+        return cls(settings.crop_scale, settings.flip, settings.rotation, settings.color_jitter)
+
+    def apply(self, image: Image.Image, size: int, chance: random.Random) -> Image.Image:
+        """Crop, turn, mirror and letterbox to `size` x `size` in one resampling, then change the colours."""
+        stretch = max(image.size) / size
+        area, ratio = chance.uniform(self.crop_scale, 1), math.exp(chance.uniform(-0.15, 0.15))
+        keep_x, keep_y = min(1.0, math.sqrt(area * ratio)), min(1.0, math.sqrt(area / ratio))
+        if self.crop_scale == 1:
+            keep_x = keep_y = 1.0
+        shift_x, shift_y = (chance.uniform(-1, 1) * (1 - keep) / 2 * size for keep in (keep_x, keep_y))
+        mirror = -1 if chance.random() < self.flip else 1
+        angle = math.radians(chance.uniform(-self.rotation, self.rotation))
+        cos, sin = math.cos(angle), math.sin(angle)
+        # PIL wants the way back: from a pixel of the result to a pixel of the photo, around both centres.
+        a, b = stretch * keep_x * mirror * cos, stretch * keep_x * mirror * sin
+        d, e = -stretch * keep_y * sin, stretch * keep_y * cos
+        middle = size / 2
+        c = image.width / 2 + stretch * shift_x - (a + b) * middle
+        f = image.height / 2 + stretch * shift_y - (d + e) * middle
+        result = image.transform(
+            (size, size), Image.Transform.AFFINE, (a, b, c, d, e, f), Image.Resampling.BILINEAR, fillcolor=FILL
+        )
+        if self.color_jitter:
+            for kind in (ImageEnhance.Brightness, ImageEnhance.Contrast, ImageEnhance.Color):
+                result = kind(result).enhance(chance.uniform(1 - self.color_jitter, 1 + self.color_jitter))
+        return result
+
+
+class TrainingPhotos(Dataset[Any]):
+    """Augmented photos of a split, asked for by (epoch, index)."""
+
+    def __init__(self, split: Split, size: int, augmentation: Augmentation, seed: int) -> None:
+        self._split, self._size, self._augmentation, self._seed = split, size, augmentation, seed
+
+    def __len__(self) -> int:
+        return len(self._split)
+
+    def __getitem__(self, place: _Place) -> tuple[np.ndarray, int]:
+        epoch, index = place
+        chance = random.Random(f"{self._seed}/{epoch}/{self._split.photos[index].id}")
+        with Image.open(io.BytesIO(self._split.jpeg(index))) as image:
+            photo = self._augmentation.apply(image.convert("RGB"), self._size, chance)
+        return np.asarray(photo), class_index(self._split.photos[index].count)
+
+
+class ValidationPhotos(Dataset[Any]):
+    """Photos of a split as the predictor sees them."""
+
+    def __init__(self, split: Split, size: int) -> None:
+        self._split, self._size = split, size
+
+    def __len__(self) -> int:
+        return len(self._split)
+
+    def __getitem__(self, index: int) -> tuple[np.ndarray, int]:
+        with Image.open(io.BytesIO(self._split.jpeg(index))) as image:
+            photo = letterbox(image.convert("RGB"), self._size)
+        return np.asarray(photo), class_index(self._split.photos[index].count)
+
+
+class ResumableBatches(Sampler[list[_Place]]):
+    """One rank's batches of an epoch, from any step on.
+
+    Together the ranks' k-th batches are the k-th global batch, whatever their number; a last incomplete global
+    batch is left out, and another shuffle puts other photos there in the next epoch.
+    """
+
+    def __init__(self, photos: TrainingPhotos, settings: TrainingSettings, ranks: Ranks) -> None:
+        self._order: DistributedSampler[int] = DistributedSampler(
+            photos, ranks.world, ranks.rank, shuffle=True, seed=settings.seed, drop_last=True
+        )
+        self._size = settings.batch_size // ranks.world
+        self._epoch = self._first = 0
+
+    def start(self, epoch: int, step: int) -> None:
+        """The next iteration gives the batches of `epoch` from `step` on."""
+        self._epoch, self._first = epoch, step
+        self._order.set_epoch(epoch)
+
+    def __len__(self) -> int:
+        return len(self._order) // self._size
+
+    def __iter__(self) -> Iterator[list[_Place]]:
+        order: list[int] = list(self._order)
+        for step in range(self._first, len(self)):
+            yield [(self._epoch, index) for index in order[step * self._size : (step + 1) * self._size]]
+
+
+def training_loader(
+    split: Split, settings: TrainingSettings, ranks: Ranks
+) -> tuple[DataLoader[Batch], ResumableBatches]:
+    """Return a loader of one rank's share, and its batches to `start` at an epoch and step."""
+    photos = TrainingPhotos(split, settings.image_size, Augmentation.of(settings), settings.seed)
+    batches = ResumableBatches(photos, settings, ranks)
+    loader: DataLoader[Batch] = DataLoader(
+        photos,
+        batch_sampler=batches,
+        num_workers=settings.workers,
+        persistent_workers=settings.workers > 0,
+        prefetch_factor=4 if settings.workers else None,
+        collate_fn=_collate,
+        pin_memory=ranks.device.type == "cuda",
+    )
+    return loader, batches
+
+
+def validation_loader(split: Split, settings: TrainingSettings, ranks: Ranks) -> DataLoader[Batch]:
+    """Return a loader of every world-th photo: each photo is judged exactly once, none is padded in."""
+    mine = range(ranks.rank, len(split), ranks.world)
+    return DataLoader(
+        ValidationPhotos(split, settings.image_size),
+        sampler=mine,
+        batch_size=max(1, settings.batch_size // ranks.world),
+        num_workers=settings.workers,
+        persistent_workers=settings.workers > 0,
+        collate_fn=_collate,
+        pin_memory=ranks.device.type == "cuda",
+    )
+
+
+def _collate(samples: list[tuple[np.ndarray, int]]) -> Batch:
+    photos = torch.from_numpy(np.stack([photo for photo, _ in samples]))
+    return photos, torch.tensor([label for _, label in samples])

@@ -1,0 +1,148 @@
+"""Settings of a training job: hyperparameters as SageMaker sends them, typed and checked once.
+
+SageMaker passes every hyperparameter as a string; the SDK and tuning jobs sometimes add JSON quotes, and a
+tuning job adds `_tuning_objective_metric`.
+"""
+
+import dataclasses
+import difflib
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from tally.errors import TallyError
+
+FREEZE = ("none", "backbone", "all_but_last_stage")
+OPTIMIZERS = ("adamw", "sgd")
+SCHEDULES = ("cosine", "step", "constant")
+CLASS_WEIGHTING = ("none", "balanced")
+_TRIAL_MARK = "_tuning_objective_metric"
+
+
+@dataclass(frozen=True)
+class TrainingSettings:
+    """Everything that decides a training run besides the photos; equal settings and photos give equal losses."""
+
+    backbone: str = "resnet18"
+    image_size: int = 224
+    weights: str = "none"  # none | pretrained | a file
+    freeze: str = "none"
+    dropout: float = 0.2
+    epochs: int = 20
+    batch_size: int = 64  # photos a step over all ranks together
+    optimizer: str = "adamw"
+    lr: float = 1e-3
+    weight_decay: float = 0.01
+    momentum: float = 0.9  # sgd only
+    schedule: str = "cosine"
+    warmup_epochs: float = 1.0
+    step_epochs: int = 10  # schedule=step: epochs between two cuts
+    step_factor: float = 0.1  # schedule=step: what a cut leaves of the rate
+    clip_norm: float = 1.0  # 0 switches clipping off
+    label_smoothing: float = 0.0
+    class_weighting: str = "none"
+    crop_scale: float = 0.7  # smallest share of the photo that a random crop keeps; 1 switches cropping off
+    flip: float = 0.5  # probability of a mirrored photo
+    rotation: float = 5.0  # degrees either way
+    color_jitter: float = 0.2  # brightness, contrast and saturation, either way
+    patience: int = 0  # epochs without a better validation accuracy before stopping; 0 never stops early
+    amp: bool = True  # mixed precision; GPUs only
+    sync_batchnorm: bool = True  # batch statistics over all ranks: results do not depend on their number
+    workers: int = 1  # loader processes a rank
+    processes: int = 0  # ranks a host; 0: one a GPU, or one on a host without GPUs
+    seed: int = 0
+    trial: bool = False  # part of a tuning job: judged by its metrics, exports no model
+
+    def __post_init__(self) -> None:
+        choices: dict[str, tuple[str, ...]] = {
+            "freeze": FREEZE,
+            "optimizer": OPTIMIZERS,
+            "schedule": SCHEDULES,
+            "class_weighting": CLASS_WEIGHTING,
+        }
+        for name, allowed in choices.items():
+            if getattr(self, name) not in allowed:
+                raise _wrong(name, getattr(self, name), f"one of {', '.join(allowed)}")
+        for name, low, high in _RANGES:
+            value = getattr(self, name)
+            if not low <= value <= high:
+                raise _wrong(name, value, f"between {low:g} and {high:g}")
+        if self.warmup_epochs > self.epochs:
+            raise _wrong("warmup_epochs", self.warmup_epochs, f"at most epochs={self.epochs}")
+
+    @classmethod
+    def from_hyperparameters(cls, hyperparameters: Mapping[str, Any]) -> "TrainingSettings":
+        """Read `hyperparameters.json`; TallyError names the key, the bad value and what is allowed."""
+        fields = {field.name: field for field in dataclasses.fields(cls)}
+        values: dict[str, Any] = {"trial": _TRIAL_MARK in hyperparameters}
+        for key, raw in hyperparameters.items():
+            if key == _TRIAL_MARK or key.startswith("sagemaker_"):
+                continue
+            if key not in fields or key == "trial":
+                near = difflib.get_close_matches(key, fields, n=1)
+                hint = f"; did you mean '{near[0]}'?" if near else f"; known: {', '.join(sorted(fields))}"
+                raise TallyError(f"hyperparameter '{key}' is not known{hint}")
+            text = _unquote(str(raw))
+            parse, kind = _PARSERS[str(fields[key].type)]
+            try:
+                values[key] = parse(text)
+            except ValueError:
+                raise _wrong(key, text, kind) from None
+        return cls(**values)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain values, for JSON and checkpoints."""
+        return dataclasses.asdict(self)
+
+
+_RANGES: tuple[tuple[str, float, float], ...] = (
+    ("image_size", 32, 1024),
+    ("dropout", 0, 0.95),
+    ("epochs", 1, 10_000),
+    ("batch_size", 1, 65_536),
+    ("lr", 1e-8, 10),
+    ("weight_decay", 0, 10),
+    ("momentum", 0, 0.9999),
+    ("warmup_epochs", 0, 10_000),
+    ("step_epochs", 1, 10_000),
+    ("step_factor", 1e-6, 1),
+    ("clip_norm", 0, 1e6),
+    ("label_smoothing", 0, 0.9),
+    ("crop_scale", 0.05, 1),
+    ("flip", 0, 1),
+    ("rotation", 0, 180),
+    ("color_jitter", 0, 1),
+    ("patience", 0, 10_000),
+    ("workers", 0, 128),
+    ("processes", 0, 64),
+    ("seed", 0, 2**31 - 1),
+)
+
+
+def _parse_bool(text: str) -> bool:
+    lowered = text.strip().lower()
+    if lowered not in ("true", "false", "1", "0"):
+        raise ValueError(text)
+    return lowered in ("true", "1")
+
+
+_PARSERS: dict[str, tuple[Callable[[str], Any], str]] = {
+    "<class 'str'>": (str, "text"),
+    "<class 'int'>": (int, "a whole number"),
+    "<class 'float'>": (float, "a number"),
+    "<class 'bool'>": (_parse_bool, "true or false"),
+}
+
+
+def _unquote(text: str) -> str:
+    if len(text) >= 2 and text[0] == text[-1] == '"':
+        try:
+            return str(json.loads(text))
+        except ValueError:
+            return text
+    return text
+
+
+def _wrong(key: str, value: object, allowed: str) -> TallyError:
+    return TallyError(f"hyperparameter '{key}' is '{value}'; it must be {allowed}")

@@ -1,0 +1,272 @@
+"""The trainer: one class for one process and for DDP, for CPUs and GPUs.
+
+    with join_ranks() as ranks:
+        result = Trainer(settings, ranks, network, train_split, validation_split, checkpoints, stop).run(report)
+
+Every rank runs it; only rank 0 writes. Randomness is a function of (seed, epoch, step, rank), so a run that was
+stopped and resumed gives the losses of one that was not.
+"""
+
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+from torch.nn.parallel import DistributedDataParallel
+
+from tally.batchnorm import synchronise
+from tally.checkpoint import Checkpoints, Position
+from tally.data.shards import Split
+from tally.errors import TallyError
+from tally.labels import COUNTS
+from tally.loader import training_loader, validation_loader
+from tally.metrics import confusion_metrics
+from tally.network import PhotoNetwork
+from tally.optimiser import class_weights, learning_rate, make_optimiser
+from tally.ranks import Ranks, seed_all
+from tally.settings import TrainingSettings
+
+
+@dataclass(frozen=True)
+class EpochResult:
+    """One line of the learning curve. Losses are means a photo, rates photos a second over all ranks."""
+
+    epoch: int
+    train_loss: float
+    train_accuracy: float
+    train_macro_f1: float
+    train_rmse: float
+    validation_loss: float
+    validation_accuracy: float
+    validation_macro_f1: float
+    validation_rmse: float
+    photos_per_second: float
+    lr: float
+    seconds: float
+    best_validation_accuracy: float
+
+    def line(self) -> str:
+        """The line that SageMaker's metric definitions read."""
+        return " ".join(f"{name}={value:.6g}" for name, value in asdict(self).items())
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a run ended. `history` has one result an epoch; the network holds the weights of `best_epoch`."""
+
+    finished: bool  # False: asked to stop, and a checkpoint says where
+    history: tuple[EpochResult, ...]
+    best_epoch: int
+    stopped_early: bool
+
+
+class Trainer:
+    """Trains `network` on one split and judges it on another after every epoch."""
+
+    def __init__(
+        self,
+        settings: TrainingSettings,
+        ranks: Ranks,
+        network: PhotoNetwork,
+        train: Split,
+        validation: Split,
+        checkpoints: Checkpoints,
+        stop: Callable[[], bool],
+    ) -> None:
+        if settings.batch_size % ranks.world:
+            raise TallyError(
+                f"hyperparameter 'batch_size' is {settings.batch_size}; "
+                f"it must be a multiple of the {ranks.world} ranks"
+            )
+        if len(train) < settings.batch_size:
+            raise TallyError(
+                f"the train split has {len(train)} photos, fewer than batch_size={settings.batch_size}; "
+                "add photos or lower batch_size"
+            )
+        self._settings, self._ranks, self._stop, self._checkpoints = settings, ranks, stop, checkpoints
+        self._network = network.to(ranks.device).to(memory_format=torch.channels_last)
+        if ranks.world > 1 and settings.sync_batchnorm:
+            synchronise(self._network, ranks.device)
+        self._model: nn.Module = self._network
+        if ranks.world > 1:
+            ids = [ranks.device.index] if ranks.device.type == "cuda" else None
+            self._model = DistributedDataParallel(self._network, device_ids=ids, gradient_as_bucket_view=True)
+        self._optimiser = make_optimiser(self._network, settings)
+        cuda = ranks.device.type == "cuda"
+        self._amp = settings.amp and cuda
+        self._amp_type = torch.bfloat16 if cuda and torch.cuda.is_bf16_supported() else torch.float16
+        self._scaler = torch.amp.GradScaler("cuda", enabled=self._amp and self._amp_type is torch.float16)
+        self._weights = class_weights(train, settings.class_weighting).to(ranks.device)
+        self._loader, self._batches = training_loader(train, settings, ranks)
+        self._validation = validation_loader(validation, settings, ranks)
+        self._history: list[EpochResult] = []
+        self._best: tuple[float, float] = (-1.0, 0.0)  # accuracy, minus loss
+        self._best_epoch = -1
+        self._best_network: dict[str, Tensor] = {}
+
+    def run(self, report: Callable[[EpochResult], None]) -> Outcome:
+        """Train to the end, to an early stop, or until `stop()`; `report` is called on rank 0 after every epoch."""
+        position = self._resume(report)
+        stopped_early = self._patience_is_over()
+        while position.epoch < self._settings.epochs and not stopped_early:
+            if not self._train_epoch(position):
+                self._save(position)
+                return Outcome(False, tuple(self._history), self._best_epoch, False)
+            result = self._finish_epoch(position)
+            if self._ranks.is_first:
+                report(result)
+            position = Position(epoch=position.epoch + 1)
+            self._save(position)
+            # Computed from sums over all ranks, and voted on all the same: a rank that disagreed would hang the rest.
+            stopped_early = self._ranks.any(self._patience_is_over())
+        self._network.load_state_dict(self._best_network)
+        return Outcome(True, tuple(self._history), self._best_epoch, stopped_early)
+
+    def _train_epoch(self, position: Position) -> bool:
+        """Train from `position` to the end of its epoch; False when asked to stop on the way."""
+        started = time.monotonic() - position.seconds
+        loss_sum = torch.tensor(position.loss_sum, dtype=torch.float64, device=self._ranks.device)
+        confusion = _no_confusion(self._ranks) if position.confusion is None else position.confusion.to(loss_sum.device)
+        # A step is left unfinished on no rank: all of them see the same vote.
+        self._batches.start(position.epoch, position.step)
+        self._model.train()
+        for photos, labels in self._loader:
+            lr = learning_rate(self._settings, position.epoch + position.step / len(self._batches))
+            seed_all(self._settings.seed, position.epoch, position.step, self._ranks.rank)
+            loss, logits, labels = self._step(photos, labels, lr)
+            loss_sum += loss.detach().double() * len(labels)
+            confusion += _confusion(logits, labels)
+            position.step += 1
+            if position.step < len(self._batches) and self._ranks.any(self._stop()):
+                break
+        position.loss_sum, position.confusion = float(loss_sum), confusion.cpu()
+        position.seconds = time.monotonic() - started
+        return position.step == len(self._batches)
+
+    def _step(self, photos: Tensor, labels: Tensor, lr: float) -> tuple[Tensor, Tensor, Tensor]:
+        photos = photos.to(self._ranks.device, non_blocking=True)
+        labels = labels.to(self._ranks.device, non_blocking=True)
+        for group in self._optimiser.param_groups:
+            group["lr"] = lr
+        self._optimiser.zero_grad(set_to_none=True)
+        with torch.autocast(self._ranks.device.type, dtype=self._amp_type, enabled=self._amp):
+            logits = self._model(photos)
+        logits = logits.float()
+        # A plain mean, also with class weights: the same number whatever the ranks' shares of a batch hold.
+        loss = functional.cross_entropy(
+            logits, labels, self._weights, label_smoothing=self._settings.label_smoothing, reduction="none"
+        ).mean()
+        self._scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
+        if self._settings.clip_norm:
+            self._scaler.unscale_(self._optimiser)
+            nn.utils.clip_grad_norm_(self._network.parameters(), self._settings.clip_norm)
+        self._scaler.step(self._optimiser)
+        self._scaler.update()
+        return loss, logits, labels
+
+    def _finish_epoch(self, position: Position) -> EpochResult:
+        """Judge the network, keep it when it is the best so far, and add to the history."""
+        assert position.confusion is not None  # noqa: S101 - set by the epoch that has just ended
+        loss_sum = self._ranks.sum(torch.tensor([position.loss_sum], dtype=torch.float64, device=self._ranks.device))
+        confusion = self._ranks.sum(position.confusion.to(self._ranks.device)).cpu()
+        if not torch.isfinite(loss_sum).all():
+            raise TallyError(
+                f"the training loss is not finite in epoch {position.epoch}; lower 'lr' ({self._settings.lr:g}) "
+                f"or set 'clip_norm' ({self._settings.clip_norm:g})"
+            )
+        train = confusion_metrics(confusion.numpy())
+        validation_loss, validation_confusion = self._validate()
+        validation = confusion_metrics(validation_confusion.numpy())
+        merit = (validation.accuracy, -validation_loss)
+        if merit > self._best:
+            self._best, self._best_epoch = merit, position.epoch
+            self._best_network = {name: value.cpu().clone() for name, value in self._network.state_dict().items()}
+        last = position.epoch + (len(self._batches) - 1) / len(self._batches)
+        result = EpochResult(
+            epoch=position.epoch,
+            train_loss=loss_sum.item() / train.photos,
+            train_accuracy=train.accuracy,
+            train_macro_f1=train.macro_f1,
+            train_rmse=train.rmse,
+            validation_loss=validation_loss,
+            validation_accuracy=validation.accuracy,
+            validation_macro_f1=validation.macro_f1,
+            validation_rmse=validation.rmse,
+            photos_per_second=train.photos / max(position.seconds, 1e-9),
+            lr=learning_rate(self._settings, last),
+            seconds=position.seconds,
+            best_validation_accuracy=self._best[0],
+        )
+        self._history.append(result)
+        return result
+
+    @torch.inference_mode()
+    def _validate(self) -> tuple[float, Tensor]:
+        """Mean cross-entropy (unweighted, unsmoothed) and confusion matrix over the validation split."""
+        self._network.eval()
+        loss_sum = torch.zeros(1, dtype=torch.float64, device=self._ranks.device)
+        confusion = _no_confusion(self._ranks)
+        for photos, labels in self._validation:
+            with torch.autocast(self._ranks.device.type, dtype=self._amp_type, enabled=self._amp):
+                logits = self._network(photos.to(self._ranks.device)).float()
+            labels = labels.to(self._ranks.device)
+            loss_sum += functional.cross_entropy(logits, labels, reduction="sum").double()
+            confusion += _confusion(logits, labels)
+        confusion = self._ranks.sum(confusion).cpu()
+        return self._ranks.sum(loss_sum).item() / int(confusion.sum()), confusion
+
+    def _patience_is_over(self) -> bool:
+        waited = len(self._history) - 1 - self._best_epoch
+        return bool(self._settings.patience and self._history and waited >= self._settings.patience)
+
+    def _save(self, position: Position) -> None:
+        """Write a checkpoint on rank 0; sums are over all ranks, since any number of ranks may go on from it."""
+        device = self._ranks.device
+        loss_sum = self._ranks.sum(torch.tensor([position.loss_sum], dtype=torch.float64, device=device)).item()
+        mine = _no_confusion(self._ranks) if position.confusion is None else position.confusion.to(device)
+        confusion = self._ranks.sum(mine).cpu()
+        if self._ranks.is_first:
+            self._checkpoints.save(
+                {
+                    "position": asdict(Position(position.epoch, position.step, loss_sum, confusion, position.seconds)),
+                    "network": self._network.state_dict(),
+                    "optimiser": self._optimiser.state_dict(),
+                    "scaler": self._scaler.state_dict(),
+                    "history": [asdict(result) for result in self._history],
+                    "best": {"merit": self._best, "epoch": self._best_epoch, "network": self._best_network},
+                }
+            )
+        self._ranks.wait()
+
+    def _resume(self, report: Callable[[EpochResult], None]) -> Position:
+        """Go on from the last checkpoint, or start; a finished epoch is reported again for the job's metrics."""
+        state: dict[str, Any] | None = self._checkpoints.load()
+        if state is None:
+            return Position()
+        self._network.load_state_dict(state["network"])
+        self._optimiser.load_state_dict(state["optimiser"])
+        self._scaler.load_state_dict(state["scaler"])
+        self._history = [EpochResult(**result) for result in state["history"]]
+        self._best, self._best_epoch = tuple(state["best"]["merit"]), state["best"]["epoch"]
+        self._best_network = state["best"]["network"]
+        position = Position(**state["position"])
+        if self._ranks.is_first:
+            print(f"resumed epoch={position.epoch} step={position.step}", flush=True)
+            for result in self._history:
+                report(result)
+        else:  # the sums in a checkpoint are everybody's: one rank carries them on
+            position.loss_sum, position.confusion = 0.0, None
+        return position
+
+
+def _no_confusion(ranks: Ranks) -> Tensor:
+    return torch.zeros(len(COUNTS), len(COUNTS), dtype=torch.int64, device=ranks.device)
+
+
+def _confusion(logits: Tensor, labels: Tensor) -> Tensor:
+    """Count (true, predicted) pairs on the device: int64 [5, 5], rows true."""
+    pairs = labels * len(COUNTS) + logits.argmax(1)
+    return torch.bincount(pairs, minlength=len(COUNTS) ** 2).view(len(COUNTS), len(COUNTS))

@@ -1,0 +1,140 @@
+"""One rank of a training job. `tally.container` starts it; by hand, on a prepared tree:
+
+TALLY_ML_ROOT=/tmp/job python -m tally.training                                   # one process
+TALLY_ML_ROOT=/tmp/job torchrun --nproc-per-node=2 -m tally.training              # DDP
+"""
+
+import json
+import os
+import signal
+import sys
+import threading
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch.distributed.elastic.multiprocessing.errors import record
+
+from tally.checkpoint import Checkpoints
+from tally.data.shards import Split
+from tally.errors import TallyError
+from tally.network import build_network, find_weights, freeze, load_pretrained
+from tally.paths import MlPaths
+from tally.ranks import join_ranks, seed_all
+from tally.settings import TrainingSettings
+from tally.trainer import EpochResult, Outcome, Trainer
+from tally.training_report import write_training_report
+
+STOPPED = 128 + signal.SIGTERM  # the exit code of a run that was asked to stop and can be resumed
+
+
+def read_settings(paths: MlPaths) -> TrainingSettings:
+    """Read `hyperparameters.json`; TallyError when it is missing or not JSON."""
+    file = paths.config / "hyperparameters.json"
+    try:
+        values: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise TallyError(f"hyperparameters '{file}' cannot be read ({error}); start this as a training job") from error
+    return TrainingSettings.from_hyperparameters(values)
+
+
+def run_rank(paths: MlPaths) -> int:
+    """Train as one rank; rank 0 reports and exports. Returns the exit code: 0, or STOPPED after SIGTERM."""
+    stop = threading.Event()
+    signal.signal(signal.SIGTERM, lambda *_: stop.set())
+    settings = read_settings(paths)
+    train, validation = Split.open(paths.channel("train")), Split.open(paths.channel("validation"))
+    with join_ranks() as ranks:
+        seed_all(settings.seed)  # every rank starts from the same weights
+        network = build_network(settings.backbone, settings.dropout)
+        weights = find_weights(settings.weights, settings.backbone, [paths.channel("weights")])
+        if weights:
+            load_pretrained(network, weights)
+        freeze(network, settings.freeze)
+        if ranks.is_first:
+            _announce(settings, train, validation, ranks.world, weights)
+        identity = settings.as_dict() | {"train": train.sha256, "validation": validation.sha256}
+        checkpoints = Checkpoints(paths.checkpoints, identity)
+        trainer = Trainer(settings, ranks, network, train, validation, checkpoints, stop.is_set)
+        metrics = _MetricsFile(paths.output_data / "metrics.jsonl")
+        outcome = trainer.run(metrics.report)
+        if not outcome.finished:
+            if ranks.is_first:
+                print(f"stopped as asked; a checkpoint in {paths.checkpoints} continues the run", flush=True)
+            return STOPPED
+        if ranks.is_first:
+            _finish(paths, network, settings, train, validation, outcome, ranks.world)
+        ranks.wait()
+    return 0
+
+
+class _MetricsFile:
+    """Epoch lines for people and metric definitions on stdout, and as JSON lines in a file."""
+
+    def __init__(self, file: Path) -> None:
+        self._file, self._lines = file, list[str]()
+
+    def report(self, result: EpochResult) -> None:
+        print(result.line(), flush=True)
+        self._lines.append(json.dumps(asdict(result)))
+        try:
+            self._file.parent.mkdir(parents=True, exist_ok=True)
+            self._file.write_text("\n".join(self._lines) + "\n", encoding="utf-8")
+        except OSError as error:
+            raise TallyError(f"metrics '{self._file}' cannot be written ({error}); free space there") from error
+
+
+def _announce(settings: TrainingSettings, train: Split, validation: Split, world: int, weights: Path | None) -> None:
+    print(
+        f"epochs={settings.epochs} train_photos={len(train)} validation_photos={len(validation)} ranks={world} "
+        f"threads={torch.get_num_threads()} weights={weights.name if weights else 'none'} "
+        f"settings={json.dumps(settings.as_dict(), sort_keys=True)}",
+        flush=True,
+    )
+
+
+def _finish(
+    paths: MlPaths,
+    network: Any,
+    settings: TrainingSettings,
+    train: Split,
+    validation: Split,
+    outcome: Outcome,
+    world: int,
+) -> None:
+    best = outcome.history[outcome.best_epoch]
+    if outcome.stopped_early:
+        print(f"stopped early: no better validation accuracy for {settings.patience} epochs", flush=True)
+    # The last line with the objective's name: what a tuning job takes as final.
+    print(f"best_epoch={best.epoch} best_validation_accuracy={best.validation_accuracy:.6g}", flush=True)
+    if settings.trial:
+        return
+    from tally.export import export_model  # onnx and its exporter take seconds to import
+
+    export_model(paths.model, network, settings, train, validation)
+    history = [asdict(result) for result in outcome.history]
+    summary = {
+        "best_epoch": outcome.best_epoch,
+        "stopped_early": outcome.stopped_early,
+        "ranks": world,
+        "settings": settings.as_dict(),
+        "history": history,
+    }
+    (paths.model / "training.json").write_text(json.dumps(summary, indent=2) + "\n", encoding="utf-8")
+    write_training_report(paths.model / "report" / "training.html", summary)
+    print(f"exported model_bytes={(paths.model / 'model.onnx').stat().st_size}", flush=True)
+
+
+@record
+def main() -> None:
+    """Entry point of a rank; `record` leaves the traceback where torchrun and the container find it."""
+    code = run_rank(MlPaths.from_env())
+    if code:
+        # The interpreter would wait for loader workers; the checkpoint is written and synced.
+        sys.stdout.flush()
+        os._exit(code)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,39 @@
+"""One rank of `test_batchnorm.py`: saves gradients and buffers after two steps on its share of a batch."""
+
+import os
+import sys
+
+import torch
+import torch.distributed as dist
+from torch import nn
+from torch.nn.parallel import DistributedDataParallel
+
+from tally.batchnorm import synchronise
+
+
+def small_network() -> nn.Module:
+    torch.manual_seed(0)
+    return nn.Sequential(
+        *(nn.Conv2d(3, 8, 3), nn.BatchNorm2d(8), nn.ReLU()),
+        *(nn.Conv2d(8, 8, 3), nn.BatchNorm2d(8), nn.ReLU()),
+        *(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(8, 5)),
+    ).double()
+
+
+def two_steps(model: nn.Module, share: slice) -> list[torch.Tensor]:
+    generator = torch.Generator().manual_seed(1)
+    photos, labels = torch.randn(8, 3, 10, 10, generator=generator).double(), torch.arange(8) % 5
+    for _ in range(2):
+        model.zero_grad()
+        nn.functional.cross_entropy(model(photos[share]), labels[share]).backward()
+    gradients = [parameter.grad for parameter in model.parameters() if parameter.grad is not None]
+    return [*gradients, *model.buffers()]
+
+
+if __name__ == "__main__":
+    dist.init_process_group("gloo")
+    rank = int(os.environ["RANK"])
+    found = two_steps(DistributedDataParallel(synchronise(small_network(), torch.device("cpu"))), slice(rank, None, 2))
+    if rank == 0:
+        torch.save(found, sys.argv[1])
+    dist.destroy_process_group()

@@ -1,0 +1,29 @@
+"""Batch normalisation over ranks, to the last bits of a float64."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import torch
+
+from tests.model_code.batchnorm_ranks import small_network, two_steps
+from tests.model_code.jobs import MODEL_CODE, free_port
+
+
+def test_gradients_and_statistics_of_two_ranks_are_those_of_one_process(tmp_path: Path) -> None:
+    file, script = tmp_path / "found.pt", Path(__file__).with_name("batchnorm_ranks.py")
+    common = os.environ | {
+        "PYTHONPATH": str(MODEL_CODE),
+        "MASTER_ADDR": "127.0.0.1",
+        "MASTER_PORT": str(free_port()),
+        "WORLD_SIZE": "2",
+        "OMP_NUM_THREADS": "1",
+        "GLOO_SOCKET_IFNAME": "lo",
+    }
+    ranks = [
+        subprocess.Popen([sys.executable, str(script), str(file)], env=common | {"RANK": str(rank)}) for rank in (0, 1)
+    ]
+    assert [rank.wait(timeout=60) for rank in ranks] == [0, 0]
+    for ours, theirs in zip(torch.load(file), two_steps(small_network(), slice(None)), strict=True):
+        torch.testing.assert_close(ours, theirs, rtol=1e-12, atol=1e-14)

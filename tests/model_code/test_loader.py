@@ -1,0 +1,80 @@
+"""Order and augmentation: functions of the position in the run, not of who asks."""
+
+import random
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from tally.data.shards import Split
+from tally.letterbox import letterbox
+from tally.loader import Augmentation, training_loader, validation_loader
+from tally.ranks import Ranks
+from tally.settings import TrainingSettings
+from tests.model_code.jobs import make_channels
+
+CPU = torch.device("cpu")
+SETTINGS = TrainingSettings(image_size=32, batch_size=8, workers=0, seed=3)
+
+
+@pytest.fixture
+def train(tmp_path: Path) -> Split:
+    make_channels(tmp_path, train=45, validation=11)
+    return Split.open(tmp_path / "input" / "data" / "train")
+
+
+def batches(split: Split, rank: int, world: int, epoch: int, step: int = 0, workers: int = 0) -> list[torch.Tensor]:
+    settings = TrainingSettings(image_size=32, batch_size=8, workers=workers, seed=3)
+    loader, order = training_loader(split, settings, Ranks(rank, world, CPU))
+    order.start(epoch, step)
+    return [photos for photos, _ in loader]
+
+
+def test_the_ranks_batches_together_are_the_batches_of_one_process(train: Split) -> None:
+    alone, first, second = batches(train, 0, 1, 4), batches(train, 0, 2, 4), batches(train, 1, 2, 4)
+    assert len(alone) == len(first) == len(second) == 5
+    for whole, *halves in zip(alone, first, second, strict=True):
+        assert {photo.numpy().tobytes() for photo in whole} == {
+            photo.numpy().tobytes() for half in halves for photo in half
+        }
+
+
+def test_an_epoch_can_be_entered_at_any_step_with_any_workers(train: Split) -> None:
+    whole = batches(train, 0, 1, 2)
+    rest = batches(train, 0, 1, 2, step=3, workers=1)
+    assert len(rest) == 2
+    assert all(torch.equal(a, b) for a, b in zip(rest, whole[3:], strict=True))
+
+
+def test_epochs_differ_in_order_and_augmentation(train: Split) -> None:
+    assert not torch.equal(batches(train, 0, 1, 0)[0], batches(train, 0, 1, 1)[0])
+
+
+def test_validation_judges_every_photo_once_whatever_the_ranks(train: Split) -> None:
+    seen = [
+        photo.numpy().tobytes()
+        for rank in range(3)
+        for photos, _ in validation_loader(train, SETTINGS, Ranks(rank, 3, CPU))
+        for photo in photos
+    ]
+    assert len(seen) == len(set(seen)) == len(train)
+
+
+def test_without_augmentation_a_training_photo_is_what_the_predictor_sees() -> None:
+    image = Image.fromarray(np.random.default_rng(0).integers(0, 256, (30, 60, 3), np.uint8)).resize((480, 240))
+    plain = Augmentation(crop_scale=1, flip=0, rotation=0, color_jitter=0)
+    ours = np.asarray(plain.apply(image, 240, random.Random(0)), np.float64)
+    theirs = np.asarray(letterbox(image, 240), np.float64)
+    assert np.abs(ours - theirs).mean() < 1.0
+
+
+def test_mirroring_mirrors_and_a_crop_shows_a_part() -> None:
+    image = Image.new("RGB", (64, 64))
+    image.paste((255, 255, 255), (0, 0, 32, 64))
+    mirrored = np.asarray(Augmentation(1, 1, 0, 0).apply(image, 64, random.Random(0)))
+    assert mirrored[:, 40:].min() == 255
+    assert mirrored[:, :24].max() == 0
+    cropped = np.asarray(Augmentation(0.2, 0, 0, 0).apply(image.resize((128, 128)), 64, random.Random(1)))
+    assert not (cropped == (124, 116, 104)).all(2).any(), "a crop of a square photo shows no bars"

@@ -1,0 +1,161 @@
+"""Training jobs as SageMaker starts them: real processes, real signals, real sockets between ranks."""
+
+import dataclasses
+import json
+import os
+import re
+import shutil
+import signal
+import time
+from pathlib import Path
+
+import numpy as np
+import onnxruntime
+import psutil
+import pytest
+
+from tally.data.shard_writer import write_split
+from tests.model_code.jobs import Job, configure, losses, make_channels, prepared
+
+HOSTS = ("algo-1", "algo-2")
+# Float32 sums in another order differ by about 1e-7 and training amplifies it. With SGD that stays small; AdamW's first
+# steps are the sign of a gradient times the rate, so gradients near zero make it large: the comparison uses SGD.
+TOLERANCE = 1e-3
+SGD = {"optimizer": "sgd", "lr": 0.01}
+
+
+def two_hosts(tmp_path: Path, **hyperparameters: object) -> list[Path]:
+    roots = []
+    for host in HOSTS:
+        root = tmp_path / host
+        make_channels(root)
+        configure(root, HOSTS, host, **hyperparameters)
+        roots.append(root)
+    return roots
+
+
+def test_a_job_writes_the_whole_model_directory_and_its_onnx_answers_for_any_batch(tmp_path: Path) -> None:
+    make_channels(tmp_path)
+    configure(tmp_path)
+    with Job([tmp_path], {"TRAINING_JOB_NAME": "job-7", "TALLY_GIT_COMMIT": "abc123"}) as job:
+        codes, outputs = job.finish()
+    assert codes == [0], outputs
+    model = tmp_path / "model"
+    assert {file.name for file in model.iterdir()} == {
+        "model.onnx",
+        "model.json",
+        "weights.safetensors",
+        "training.json",
+        "report",
+    }
+    description = json.loads((model / "model.json").read_text())
+    assert (description["training_job"], description["git_commit"]) == ("job-7", "abc123")
+    session = onnxruntime.InferenceSession(model / "model.onnx", providers=["CPUExecutionProvider"])
+    for photos in (1, 5):
+        (answer,) = session.run(None, {"photos": np.zeros((photos, 32, 32, 3), np.uint8)})
+        assert answer.shape == (photos, 5)
+        assert np.allclose(answer.sum(1), 1, atol=1e-5)
+    page = (model / "report" / "training.html").read_text()
+    assert not re.search(r"""(src|href)=["'](?!#|data:)""", page), "the report must open without network"
+
+
+def test_two_ranks_give_the_losses_of_one_with_the_same_global_batch(tmp_path: Path) -> None:
+    alone = tmp_path / "alone"
+    make_channels(alone)
+    configure(alone, image_size=64, **SGD)
+    with Job([alone]) as job:
+        codes, outputs = job.finish()
+    assert codes == [0], outputs
+    roots = two_hosts(tmp_path, image_size=64, **SGD)
+    with Job(roots) as job:
+        codes, outputs = job.finish()
+    assert codes == [0, 0], outputs
+    assert " ranks=2 " in outputs[0]
+    assert "epoch=" not in outputs[1], "only rank 0 reports"
+    np.testing.assert_allclose(losses(roots[0]), losses(alone), rtol=TOLERANCE)
+
+
+def test_the_same_seed_gives_the_same_losses_to_the_last_bit_and_another_seed_others(tmp_path: Path) -> None:
+    found = []
+    for name, seed in (("first", 5), ("second", 5), ("third", 6)):
+        root = tmp_path / name
+        make_channels(root)
+        configure(root, seed=seed, dropout=0.3, epochs=1, _tuning_objective_metric="x", workers=1)
+        with Job([root]) as job:
+            codes, outputs = job.finish()
+        assert codes == [0], outputs
+        assert not (root / "model").exists(), "a tuning trial exports nothing"
+        found.append(losses(root))
+    assert found[0] == found[1]
+    assert found[0] != found[2]
+
+
+@pytest.mark.parametrize("hosts", [1, pytest.param(2, marks=pytest.mark.e2e)])
+def test_sigterm_amid_an_epoch_then_resume_equals_the_uninterrupted_run(tmp_path: Path, hosts: int) -> None:
+    settings = {"epochs": 3, "dropout": 0.3, "batch_size": 4, **SGD}
+
+    def trees(name: str) -> list[Path]:
+        if hosts == 2:
+            return two_hosts(tmp_path / name, **settings)
+        make_channels(tmp_path / name)
+        configure(tmp_path / name, **settings)
+        return [tmp_path / name]
+
+    whole = trees("whole")
+    with Job(whole) as job:
+        codes, outputs = job.finish()
+    assert set(codes) == {0}, outputs
+
+    broken = trees("broken")
+    with Job(broken) as job:
+        stdout = job.processes[0].stdout
+        assert stdout is not None
+        while "epoch=0 " not in stdout.readline():
+            assert job.processes[0].poll() is None
+        time.sleep(0.1)
+        for process in job.processes:
+            process.send_signal(signal.SIGTERM)
+        codes, outputs = job.finish(60)
+    assert set(codes) == {143}, outputs
+    assert not any((root / "output" / "failure").exists() for root in broken)
+    for root in broken[1:]:  # SageMaker restores every host from the same S3 location
+        shutil.copytree(broken[0] / "checkpoints", root / "checkpoints", dirs_exist_ok=True)
+    with Job(broken) as job:
+        codes, outputs = job.finish()
+    assert set(codes) == {0}, outputs
+    resumed = next(line for line in outputs[0].splitlines() if line.startswith("resumed "))
+    assert not resumed.endswith("step=0"), "the signal came between two epochs: the test proves nothing"
+    np.testing.assert_allclose(losses(broken[0]), losses(whole[0]), rtol=1e-9 if hosts == 1 else TOLERANCE)
+
+
+def test_a_rank_that_raises_fails_every_host_soon_and_leaves_its_own_traceback(tmp_path: Path) -> None:
+    roots = two_hosts(tmp_path)
+    photos = prepared(64, 1)
+    photos[0] = dataclasses.replace(photos[0], jpeg=photos[0].jpeg[:400])
+    for root in roots:
+        shutil.rmtree(root / "input" / "data" / "train")
+        (root / "input" / "data" / "train").mkdir()
+        write_split(root / "input" / "data" / "train", photos, split="train", stored_side=40)
+    started = time.monotonic()
+    with Job(roots) as job:
+        codes, outputs = job.finish(90)
+    assert all(code != 0 for code in codes), outputs
+    assert time.monotonic() - started < 80
+    reasons = [(root / "output" / "failure").read_text() for root in roots]
+    assert sum("truncated" in reason.lower() for reason in reasons) == 1, reasons
+    assert all("line " in reason for reason in reasons), "each host tells where its rank was"
+
+
+def test_a_killed_rank_fails_the_job_with_a_reason(tmp_path: Path) -> None:
+    make_channels(tmp_path)
+    configure(tmp_path, epochs=500)
+    with Job([tmp_path]) as job:
+        stdout = job.processes[0].stdout
+        assert stdout is not None
+        while "epoch=0 " not in stdout.readline():
+            assert job.processes[0].poll() is None
+        for child in psutil.Process(job.processes[0].pid).children():
+            os.kill(child.pid, signal.SIGKILL)
+        codes, _ = job.finish(30)
+    assert codes == [1]
+    assert "killed by SIGKILL" in (tmp_path / "output" / "failure").read_text()
