@@ -13,7 +13,7 @@ _DRAFT_GAP = 2
 
 
 def upright_rgb(image: Image.Image) -> Image.Image:
-    """Return the first frame as 8-bit RGB with its EXIF orientation applied and the tag dropped.
+    """Return the first frame as 8-bit RGB with its EXIF orientation applied.
 
     16-bit grey keeps its upper byte (Pillow's own conversion would clip it to white); transparent pixels show FILL,
     "nothing here", instead of whatever colour hides below them.
