@@ -3,7 +3,7 @@
 import errno
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
@@ -37,8 +37,8 @@ def make_folder(path: Path) -> None:
 
 
 @contextmanager
-def replacing(path: Path) -> Iterator[BinaryIO]:
-    """Open a file that takes the name `path` when the block ends well, and vanishes when it does not.
+def replacing_path(path: Path) -> Iterator[Path]:
+    """Give the block a temporary path to write; it takes the name `path` when the block ends well, else it vanishes.
 
     Raises:
         TallyError: the disk is full or `path` cannot be written.
@@ -46,9 +46,16 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
     temporary = path.with_name(f".{path.name}.partial")
     with explain_write_errors(path):
         try:
-            with temporary.open("wb") as file:
-                yield file
+            yield temporary
             os.replace(temporary, path)  # noqa: PTH105 - the same call, and its name says that it overwrites
         except BaseException:
-            temporary.unlink(missing_ok=True)
+            with suppress(OSError):
+                temporary.unlink()
             raise
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[BinaryIO]:
+    """`replacing_path`, with the temporary file open for writing bytes."""
+    with replacing_path(path) as temporary, temporary.open("wb") as file:
+        yield file

@@ -3,7 +3,7 @@
 import io
 import json
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,7 @@ import numpy as np
 from markupsafe import Markup
 from PIL import Image
 
-from tally.data.files import explain_write_errors, make_folder, replacing
+from tally.data.files import make_folder, replacing, replacing_path
 from tally.data.findings import SIZE_BIN, Findings, Shown
 from tally.data.grouping import SIDES
 from tally.data.sources import Source
@@ -50,8 +50,7 @@ def write_reports(directory: Path, run: Run) -> dict[str, Any]:
     report = describe(run)
     with replacing(directory / f"{name}.json") as file:
         file.write(json.dumps(report, indent=1).encode())
-    page = directory / f"{name}.html"
-    with explain_write_errors(page):
+    with replacing_path(directory / f"{name}.html") as page:
         write_report(page, "data.html", report=report, rows=_ROWS, **_pictures(run, report))
     return report
 
@@ -85,13 +84,18 @@ def describe(run: Run) -> dict[str, Any]:
         "sources": {
             origin: {str(count): found.origins[origin, count] for count in COUNTS} for origin in origins if origin
         },
-        "long_side_pixels": {f"{low}-{low + SIZE_BIN - 1}": number for low, number in sorted(found.sizes.items())},
-        "blur_scores": {f"{2**bin if bin else 0}-{2 ** (bin + 1)}": n for bin, n in sorted(found.blur.items())},
+        "long_side_pixels": {f"{low}-{low + SIZE_BIN - 1}": found.sizes[low] for low in _span(found.sizes, SIZE_BIN)},
+        "blur_scores": {f"{2**k if k else 0}-{2 ** (k + 1)}": found.blur[k] for k in _span(found.blur, 1)},
         "most_blurred": [{"id": shown.photo.id, "blur": round(shown.blur, 1)} for shown in found.blurred],
         "seconds": round(run.seconds, 2),
-        "photos_per_second": round((used + len(found.quarantined)) / max(run.seconds, 1e-3), 1),
+        "photos_per_second": round((used + len(found.quarantined)) / max(run.seconds, 1e-3)),
         "warnings": [*run.source.warnings, *(_class_warnings(found) if run.parts == 1 else [])],
     }
+
+
+def _span(bins: Collection[int], step: int) -> range:
+    """All bins from the first to the last, empty ones too."""
+    return range(min(bins, default=0), max(bins, default=-step) + step, step)
 
 
 def _class_warnings(found: Findings) -> list[str]:
@@ -132,7 +136,8 @@ def _split_chart(report: Mapping[str, Any]) -> Markup:
             bars = drawing.axes.bar(np.arange(len(COUNTS)) + (offset - 1) * width, heights, width, label=side)
             drawing.axes.bar_label(bars, fontsize=7)
         drawing.axes.set_xticks(range(len(COUNTS)), [str(count) for count in COUNTS])
-        drawing.axes.legend(frameon=False)
+        drawing.axes.margins(y=0.18)
+        drawing.axes.legend(frameon=False, loc="upper center", ncols=len(SIDES))
     return drawing.svg
 
 
