@@ -1,0 +1,360 @@
+"""The evaluation job end to end: real split, real archives, real files out."""
+
+import csv
+import io
+import json
+import os
+import subprocess
+import sys
+import tarfile
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from sklearn import metrics as oracle
+
+from tally.data.shards import Split
+from tally.errors import TallyError
+from tally.evaluation import main
+from tally.evaluation.bootstrap import GroupBootstrap, interval
+from tally.evaluation.unpack import unpack_model
+from tally.paths import MlPaths
+from tests.model_code.tiny_model import CHANNELS, description, pack, write_model, write_test_split
+
+N = 120
+MODELS = ("challenger", "champion", "baseline")
+ARGUMENTS = ["--champion-name", "baseline"]
+
+
+@dataclass(frozen=True)
+class Job:
+    """An evaluation's inputs: what is true and what each model answers."""
+
+    paths: MlPaths
+    true: list[int]
+    answers: Mapping[str, list[int]]
+    groups: list[str]
+
+    def run(self, *arguments: str) -> dict[str, Any]:
+        main([*ARGUMENTS, *arguments], self.paths)
+        document: dict[str, Any] = json.loads((self.output / "evaluation.json").read_text(encoding="utf-8"))
+        return document
+
+    @property
+    def output(self) -> Path:
+        return self.paths.processing_output("evaluation")
+
+
+def make_job(root: Path, accuracy: Mapping[str, float], photos_a_group: int = 3, seed: int = 0) -> Job:
+    generator = np.random.default_rng(seed)
+    true = generator.choice([1, 2, 3, 4, 5], N, p=[0.3, 0.2, 0.1, 0.15, 0.25])
+    answers = {}
+    for name in MODELS:
+        right = generator.random(N) < accuracy[name]
+        answers[name] = np.where(right, true, 1 + (true + generator.integers(0, 4, N)) % 5).tolist()
+    groups = [f"block:{i // photos_a_group}" for i in range(N)]
+    paths = MlPaths(root)
+    write_test_split(paths.processing_input("test"), true.tolist(), *(answers[name] for name in MODELS), groups)
+    for name, channel in zip(MODELS, CHANNELS, strict=True):
+        pack(write_model(root / "models" / name, channel), paths.processing_input(name) / "model.tar.gz")
+    return Job(paths, true.tolist(), answers, groups)
+
+
+GOOD = {"challenger": 0.9, "champion": 0.4, "baseline": 0.3}
+
+
+@pytest.fixture(scope="module")
+def job(tmp_path_factory: pytest.TempPathFactory) -> Job:
+    return make_job(tmp_path_factory.mktemp("ml"), GOOD)
+
+
+@pytest.fixture(scope="module")
+def document(job: Job) -> dict[str, Any]:
+    return job.run()
+
+
+def test_evaluation_json_has_its_documented_shape(job: Job, document: dict[str, Any]) -> None:
+    assert document.keys() == {
+        "version", "multiclass_classification_metrics", "models", "test", "champion_name", "gate", "warnings",
+    }  # fmt: skip
+    assert document["version"] == 0
+    assert document["models"].keys() == {*MODELS, "majority"}
+    split = Split.open(job.paths.processing_input("test"))
+    assert document["test"] == {"sha256": split.sha256, "photos": N, "groups": N // 3}
+    gate = document["gate"]
+    assert gate["verdict"] == "promote"
+    assert gate["test"] == "clustered"
+    for key in ("reason", "b", "c", "n", "groups", "p_value", "mid_p", "alpha", "gain", "gain_interval", "power"):
+        assert key in gate
+    assert gate["guards"][0].keys() == {"name", "champion", "challenger", "limit", "holds"}
+    assert all(isinstance(value, str) and 0 < len(value) <= 256 for value in gate["summary"].values())
+    assert gate["summary"]["test_sha256"] == split.sha256
+    assert gate["summary"]["champion"] == "baseline"
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_every_models_metrics_equal_sklearns(job: Job, document: dict[str, Any], name: str) -> None:
+    found, true, answers = document["models"][name], job.true, job.answers[name]
+    precision, recall, f1, _ = oracle.precision_recall_fscore_support(true, answers, average="macro")
+    assert found["accuracy"] == pytest.approx(oracle.accuracy_score(true, answers))
+    assert (found["macro_precision"], found["macro_recall"], found["macro_f1"]) == pytest.approx(
+        (precision, recall, f1)
+    )
+    assert found["rmse"] == pytest.approx(oracle.root_mean_squared_error(true, answers))
+    assert found["quadratic_kappa"] == pytest.approx(oracle.cohen_kappa_score(true, answers, weights="quadratic"))
+    assert found["confusion_matrix"] == oracle.confusion_matrix(true, answers).tolist()
+    for metric, (low, high) in found["intervals"].items():
+        assert low <= found[metric] <= high, metric
+    assert 0 < found["latency_ms"] < 500
+
+
+def test_the_contingency_table_is_that_of_the_predictions(job: Job, document: dict[str, Any]) -> None:
+    true = np.array(job.true)
+    old, new = (np.array(job.answers[name]) == true for name in ("champion", "challenger"))
+    gate = document["gate"]
+    assert (gate["b"], gate["c"]) == ((old & ~new).sum(), (~old & new).sum())
+    assert gate["gain"] == pytest.approx(new.mean() - old.mean())
+
+
+def test_the_majority_baseline_stands_beside_the_models(job: Job, document: dict[str, Any]) -> None:
+    majority = document["models"]["majority"]
+    commonest = max(set(job.true), key=job.true.count)
+    assert majority["model"] == f"always {commonest}"
+    assert majority["accuracy"] == pytest.approx(job.true.count(commonest) / N)
+    assert (majority["ece"], majority["latency_ms"]) == (None, None)
+
+
+def test_predictions_have_one_row_a_photo_sorted_by_id(job: Job, document: dict[str, Any]) -> None:
+    with (job.output / "predictions.csv").open(encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [row["id"] for row in rows] == [f"{i:05d}" for i in range(N)]
+    assert [int(row["count"]) for row in rows] == job.true
+    assert [row["group"] for row in rows] == job.groups
+    for name in MODELS:
+        assert [int(row[f"{name}_count"]) for row in rows] == job.answers[name]
+        total = sum(float(rows[0][f"{name}_p{count}"]) for count in range(1, 6))
+        assert total == pytest.approx(1, abs=1e-5)
+
+
+class Page(HTMLParser):
+    """Checks that tags close, and keeps text and the addresses that a browser would fetch."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.text = ""
+        self.fetched: list[str] = []
+        self.tables = self.pictures = self.charts = 0
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tables += tag == "table"
+        self.pictures += tag == "img"
+        self.charts += tag == "svg"
+        self.fetched += [value or "" for name, value in attrs if name in ("src", "href") and value]
+
+    def handle_data(self, data: str) -> None:
+        self.text += data
+
+
+def test_the_page_shows_the_verdict_and_fetches_nothing(job: Job, document: dict[str, Any]) -> None:
+    page = Page()
+    page.feed((job.output / "evaluation.html").read_text(encoding="utf-8"))
+    assert "Promote" in page.text
+    assert document["gate"]["reason"] in page.text
+    assert (page.tables, page.charts, page.pictures) == (4, 4, 24)
+    assert all(address.startswith(("data:", "#")) for address in page.fetched)
+
+
+def test_evaluating_twice_is_identical_apart_from_latency(job: Job, document: dict[str, Any]) -> None:
+    predictions = (job.output / "predictions.csv").read_bytes()
+
+    def without_latency(found: dict[str, Any]) -> dict[str, Any]:
+        found = json.loads(json.dumps(found))
+        for model in found["models"].values():
+            del model["latency_ms"]
+        found["gate"]["guards"] = [guard for guard in found["gate"]["guards"] if guard["name"] != "latency_ms"]
+        return found
+
+    assert without_latency(job.run()) == without_latency(document)
+    assert (job.output / "predictions.csv").read_bytes() == predictions
+
+
+def test_another_seed_moves_only_the_intervals(job: Job, document: dict[str, Any]) -> None:
+    found = job.run("--seed", "7")["models"]["challenger"]
+    before = document["models"]["challenger"]
+    assert found["accuracy"] == before["accuracy"]
+    assert found["intervals"] != before["intervals"]
+
+
+def test_the_same_model_as_its_own_champion_is_not_promoted(tmp_path: Path) -> None:
+    job = make_job(tmp_path, GOOD)
+    challenger = job.paths.processing_input("challenger") / "model.tar.gz"
+    (job.paths.processing_input("champion") / "model.tar.gz").write_bytes(challenger.read_bytes())
+    gate = job.run()["gate"]
+    assert (gate["verdict"], gate["b"], gate["c"], gate["p_value"]) == ("reject", 0, 0, 1.0)
+
+
+def test_settings_reach_the_gate(tmp_path: Path) -> None:
+    job = make_job(tmp_path, GOOD)
+    gate = job.run("--latency-budget-ms", "0.0001")["gate"]
+    assert gate["verdict"] == "reject"
+    assert gate["reason"].startswith("Guard rail broken: latency_ms")
+
+
+def test_a_worse_challenger_is_rejected_on_the_page_too(tmp_path: Path) -> None:
+    job = make_job(tmp_path, {"challenger": 0.3, "champion": 0.9, "baseline": 0.5}, photos_a_group=1)
+    gate = job.run("--max-macro-f1-drop", "1", "--max-recall-drop", "1", "--max-rmse-increase", "4")["gate"]
+    assert (gate["verdict"], gate["test"]) == ("reject", "exact")
+    assert "The champion stays." in (job.output / "evaluation.html").read_text(encoding="utf-8")
+
+
+def test_a_model_that_sees_more_than_the_photos_hold_is_a_warning(tmp_path: Path) -> None:
+    job = make_job(tmp_path, GOOD)
+    pack(write_model(tmp_path / "large", "green", size=64), job.paths.processing_input("champion") / "model.tar.gz")
+    (warning,) = job.run()["warnings"]
+    assert warning.startswith("the test photos are stored with a long side of 32 pixels, the champion sees 64")
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_a_missing_model_is_refused(tmp_path: Path, name: str) -> None:
+    job = make_job(tmp_path, GOOD)
+    (job.paths.processing_input(name) / "model.tar.gz").unlink()
+    with pytest.raises(TallyError, match=rf"no model at .*{name}/model\.tar\.gz"):
+        job.run()
+    assert not (job.output / "evaluation.json").exists()
+
+
+def test_a_model_of_another_format_is_refused(tmp_path: Path) -> None:
+    job = make_job(tmp_path, GOOD)
+    directory = write_model(tmp_path / "other")
+    (directory / "model.json").write_text(json.dumps(description() | {"format": "keras"}), encoding="utf-8")
+    pack(directory, job.paths.processing_input("champion") / "model.tar.gz")
+    with pytest.raises(TallyError, match=r"model\.json: format is 'keras'"):
+        job.run()
+
+
+def test_a_missing_test_split_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(TallyError, match="test: no prepared photos here"):
+        main(ARGUMENTS, MlPaths(tmp_path))
+
+
+def test_a_photo_that_cannot_be_decoded_is_named(tmp_path: Path) -> None:
+    job = make_job(tmp_path, GOOD)
+    directory = job.paths.processing_input("test")
+    (manifest,) = directory.glob("manifest-*.jsonl")
+    lines = [json.loads(line) for line in manifest.read_text(encoding="utf-8").splitlines()]
+    lines[4]["size"] //= 2
+    manifest.write_text("".join(f"{json.dumps(line)}\n" for line in lines), encoding="utf-8")
+    with pytest.raises(TallyError, match="test photo 00004: the photo is damaged"):
+        job.run()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [(["--alpha", "2"], "gate setting alpha is 2.0"), (["--seed", "-1"], "--seed is -1; it must not be negative")],
+)
+def test_a_setting_out_of_range_is_refused_before_anything_runs(
+    tmp_path: Path, arguments: list[str], message: str
+) -> None:
+    with pytest.raises(TallyError, match=message):
+        main([*ARGUMENTS, *arguments], MlPaths(tmp_path))
+
+
+def test_an_output_that_cannot_be_written_is_named(tmp_path: Path) -> None:
+    job = make_job(tmp_path, GOOD)
+    job.output.parent.mkdir(parents=True)
+    job.output.write_text("a file where the folder should be", encoding="utf-8")
+    with pytest.raises(TallyError, match=r"cannot write the evaluation to .*evaluation"):
+        main(ARGUMENTS, job.paths)
+
+
+def test_the_job_as_a_process_prints_progress_and_the_verdict(tmp_path: Path) -> None:
+    job = make_job(tmp_path, GOOD)
+    model_code = Path(__file__).resolve().parents[2] / "model_code"
+    environment = os.environ | {"TALLY_ML_ROOT": str(job.paths.root), "PYTHONPATH": str(model_code)}
+    command = [sys.executable, "-m", "tally", "evaluate", *ARGUMENTS]
+    ran = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert ran.returncode == 0, ran.stderr
+    assert f"progress model=challenger photos={N}/{N} photos_per_second=" in ran.stdout
+    assert ran.stdout.splitlines()[-1].startswith("verdict=promote p=")
+
+
+Change = Callable[[tarfile.TarFile], None]
+
+
+def member(name: str, content: bytes = b"x", kind: bytes = tarfile.REGTYPE, link: str = "") -> Change:
+    def add(tar: tarfile.TarFile) -> None:
+        info = tarfile.TarInfo(name)
+        info.type, info.linkname, info.size = kind, link, len(content) if kind == tarfile.REGTYPE else 0
+        tar.addfile(info, io.BytesIO(content))
+
+    return add
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (member("../../escaped"), "'../../escaped' leaves the model's directory"),
+        (member("/escaped"), "'/escaped' leaves the model's directory"),
+        (member("a/../../escaped"), "leaves the model's directory"),
+        (member("code\\..\\escaped"), "leaves the model's directory"),
+        (member("link", kind=tarfile.SYMTYPE, link="/etc/passwd"), "'link' is a link or a special file"),
+        (member("hard", kind=tarfile.LNKTYPE, link="model.json"), "'hard' is a link or a special file"),
+        (member("pipe", kind=tarfile.FIFOTYPE), "'pipe' is a link or a special file"),
+        (member("disk", kind=tarfile.BLKTYPE), "'disk' is a link or a special file"),
+    ],
+    ids=["path escape", "absolute", "hidden escape", "backslash", "symbolic link", "hard link", "pipe", "device"],
+)
+def test_an_archive_that_reaches_out_is_refused_whole(tmp_path: Path, change: Change, message: str) -> None:
+    archive = tmp_path / "in" / "model.tar.gz"
+    pack(write_model(tmp_path / "model"), archive)
+    with tarfile.open(archive) as tar:
+        members = {m.name: tar.extractfile(m) for m in tar if m.isreg()}
+        contents = {name: file.read() for name, file in members.items() if file}
+    with tarfile.open(archive, "w:gz") as tar:
+        for name, content in contents.items():
+            member(name, content)(tar)
+        change(tar)
+    with pytest.raises(TallyError, match="refused") as caught:
+        unpack_model(archive, tmp_path / "out" / "deep")
+    assert message in str(caught.value)
+    assert str(archive) in str(caught.value)
+    assert list((tmp_path / "out" / "deep").iterdir()) == []
+    assert not list(tmp_path.rglob("escaped"))
+
+
+def test_an_archive_without_the_model_is_refused(tmp_path: Path) -> None:
+    directory = write_model(tmp_path / "model")
+    (directory / "model.onnx").unlink()
+    with pytest.raises(TallyError, match=r"has no model\.onnx"):
+        unpack_model(pack(directory, tmp_path / "model.tar.gz"), tmp_path / "out")
+
+
+@pytest.mark.parametrize("content", [None, b"no archive", b""], ids=["truncated", "text", "empty"])
+def test_a_damaged_archive_is_refused(tmp_path: Path, content: bytes | None) -> None:
+    archive = pack(write_model(tmp_path / "model"), tmp_path / "model.tar.gz")
+    whole = archive.read_bytes()
+    archive.write_bytes(whole[: len(whole) // 2] if content is None else content)
+    with pytest.raises(TallyError, match="cannot be unpacked"):
+        unpack_model(archive, tmp_path / "out")
+
+
+def test_an_archive_that_unpacks_to_too_much_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tally.evaluation.unpack.MAX_BYTES", 100)
+    archive = pack(write_model(tmp_path / "model"), tmp_path / "model.tar.gz")
+    with pytest.raises(TallyError, match="unpacks to more than 100 bytes"):
+        unpack_model(archive, tmp_path / "out")
+
+
+def test_resampling_groups_widens_the_interval_of_photos_that_are_alike() -> None:
+    generator = np.random.default_rng(0)
+    by_group = np.repeat(generator.random(40), 25)[:, None]  # 40 groups of 25 equal photos
+    alike = GroupBootstrap(np.repeat(np.arange(40), 25), seed=1).sums(by_group)[:, 0] / 1000
+    alone = GroupBootstrap(np.arange(1000), seed=1).sums(by_group)[:, 0] / 1000
+    assert interval(alike).standard_deviation > 3 * interval(alone).standard_deviation
+    expected = by_group.std() / np.sqrt(40)
+    assert interval(alike).standard_deviation == pytest.approx(expected, rel=0.1)
+    assert interval(alike).low < by_group.mean() < interval(alike).high
