@@ -83,7 +83,7 @@ def random_items(random: np.random.Generator, count: int) -> list[Item]:
 
 def _free_place(random: np.random.Generator, items: Sequence[Item]) -> Point:
     """Of a few random places the one farthest from the others: overlap happens, total hiding hardly ever."""
-    places = random.uniform((0.14, 0.3), (0.86, 0.74), size=(6, 2))
+    places = random.uniform((0.14, 0.3), (0.86, 0.74), size=(4, 2))
     if not items:
         return float(places[0, 0]), float(places[0, 1])
     taken = np.array([(item.x, item.y) for item in items])

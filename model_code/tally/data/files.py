@@ -16,6 +16,7 @@ _REMEDIES = {
     errno.EROFS: "mount the output folder writable",
     errno.EACCES: "let the user that runs the job write to it",
     errno.EPERM: "let the user that runs the job write to it",
+    errno.EEXIST: "remove the file that stands where a folder is needed",
     errno.ENOTDIR: "remove the file that stands where a folder is needed",
 }
 

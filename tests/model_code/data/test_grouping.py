@@ -122,8 +122,9 @@ def test_sides_take_about_80_10_10_percent_of_explicit_groups_and_of_names() -> 
 
 
 def test_borders_cost_less_than_a_twentieth_of_the_photos() -> None:
-    guard = [place_by_block(str(number)) for number in range(100_000) if place_by_block(str(number)).guard]
-    assert len(guard) < 5000
+    places = [place_by_block(str(number)) for number in range(20_000)]
+    guard = [place for place in places if place.guard]
+    assert len(guard) < 1000
     assert "test" not in {place.side for place in guard}
 
 

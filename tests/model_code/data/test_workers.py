@@ -1,0 +1,80 @@
+"""The pool ends well, whoever is killed."""
+
+import multiprocessing
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tally.data.sources import Source
+from tally.data.workers import Job, Pool, open_pool
+from tally.errors import TallyError
+
+
+@pytest.fixture
+def pool() -> Iterator[Pool]:
+    source = Source(Path(), "class folders", (), (), {}, {})
+    with open_pool(Job(source, 40, 10**6, multiprocessing.Value("q", 0)), 2) as pool:
+        yield pool
+
+
+def test_a_killed_worker_is_an_error_that_names_memory(pool: Pool) -> None:
+    with pytest.raises(TallyError, match="most likely for want of memory"):
+        list(pool.run(os._exit, [9]))
+
+
+def test_a_bounded_number_of_tasks_is_taken_ahead(pool: Pool) -> None:
+    taken = 0
+
+    def tasks() -> Iterator[int]:
+        nonlocal taken
+        for number in range(50):
+            taken += 1
+            yield number
+
+    results = pool.run(abs, tasks())
+    next(results)
+    assert taken <= 4
+    assert sum(results) <= sum(range(50))
+    assert taken == 50
+
+
+ENDLESS = """
+import multiprocessing, os, pathlib, time
+from tally.data.sources import Source
+from tally.data.workers import Job, open_pool
+
+def work(_):
+    print(os.getpid(), flush=True)
+    time.sleep(60)
+
+with open_pool(Job(Source(pathlib.Path(), "", (), (), {}, {}), 40, 10**6, multiprocessing.Value("q", 0)), 2) as pool:
+    list(pool.run(work, [1, 2]))
+"""
+
+
+def test_workers_end_when_their_parent_is_killed() -> None:
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
+    parent = subprocess.Popen([sys.executable, "-c", ENDLESS], env=environment, stdout=subprocess.PIPE, text=True)
+    assert parent.stdout is not None
+    workers = [int(parent.stdout.readline()) for _ in range(2)]
+    parent.send_signal(signal.SIGKILL)
+    parent.wait()
+    parent.stdout.close()
+    until = time.monotonic() + 10
+    while any(_alive(pid) for pid in workers):
+        assert time.monotonic() < until, "workers outlive their parent"
+        time.sleep(0.05)
+
+
+def _alive(pid: int) -> bool:
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except FileNotFoundError:
+        return False
+    return state != "Z"
