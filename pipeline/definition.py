@@ -21,7 +21,20 @@ from pipeline.steps import InvokeStep, JobStep, ProcessingStep, RegisterStep, Tr
 CACHE_DAYS = 30
 EVALUATION_FILE = "evaluation.json"
 # Strings of `gate.summary` in evaluation.json that the model package carries on.
-SUMMARY = ("verdict", "reason", "p_value", "gain", "test_sha256")
+SUMMARY = (
+    "verdict",
+    "reason",
+    "test",
+    "p_value",
+    "alpha",
+    "gain",
+    "gain_interval",
+    "photos",
+    "groups",
+    "test_sha256",
+    "champion",
+    "challenger_model",
+)
 
 
 class _Session:
@@ -30,10 +43,9 @@ class _Session:
     sagemaker_client = None
     local_mode = False
 
-    def __init__(self, region: str) -> None:
-        # A CDK token is no region, and none is needed: the definition names no endpoint.
-        self.boto_region_name = "us-east-1" if "${" in region else region
-        self.boto_session = boto3.Session(region_name=self.boto_region_name)
+    def __init__(self) -> None:
+        self.boto_session = boto3.Session()
+        self.boto_region_name = self.boto_session.region_name  # a made-up one: the definition names no endpoint
         self.sagemaker_config: dict[str, Any] = {}
 
 
@@ -138,6 +150,7 @@ class _Graph:
             "max-recall-drop": p.max_recall_drop.to_string(),
             "max-rmse-increase": p.max_rmse_increase.to_string(),
             "latency-budget-ms": p.latency_budget_ms.to_string(),
+            "gain-that-matters": p.gain_that_matters.to_string(),
             "seed": p.seed.to_string(),
         }
         request = self.requests.processing(
@@ -223,14 +236,15 @@ class _Graph:
 def build(settings: PipelineSettings) -> dict[str, Any]:
     """Return the definition as data, ready for CreatePipeline's PipelineDefinition once dumped."""
     graph = _Graph(settings)
-    pipeline = sdk.Pipeline(
-        name=settings.name,
-        parameters=graph.parameters.all(),
-        steps=graph.steps(),
-        sagemaker_session=_Session(settings.region),
-        pipeline_experiment_config=None,
-    )
-    definition: dict[str, Any] = json.loads(pipeline.definition())
+    with sdk.undisturbed():
+        pipeline = sdk.Pipeline(
+            name=settings.name,
+            parameters=graph.parameters.all(),
+            steps=graph.steps(),
+            sagemaker_session=_Session(),
+            pipeline_experiment_config=None,
+        )
+        definition: dict[str, Any] = json.loads(pipeline.definition())
     return {key: value for key, value in definition.items() if value is not None}
 
 

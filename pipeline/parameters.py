@@ -53,6 +53,7 @@ class Parameters:
         self.evaluate_instance_type = ParameterString("EvaluateInstanceType", "ml.m5.xlarge", CPU_INSTANCES)
 
         self.gate_alpha = ParameterFloat("GateAlpha", 0.05)
+        self.gain_that_matters = ParameterFloat("GainThatMatters", 0.02)
         self.max_macro_f1_drop = ParameterFloat("MaxMacroF1Drop", 0.0)
         self.max_recall_drop = ParameterFloat("MaxRecallDrop", 0.10)
         self.max_rmse_increase = ParameterFloat("MaxRmseIncrease", 0.05)

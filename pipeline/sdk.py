@@ -1,7 +1,8 @@
-"""The one door to the SageMaker SDK: everything this package uses of it, imported without side effects.
+"""The one door to the SageMaker SDK: everything this package uses of it, without the SDK's side effects.
 
-Importing the SDK creates AWS clients (so it needs some region), warns about its own deprecated modules and hangs a
-handler on the root logger. None of that is the business of whoever imports `pipeline`.
+Importing the SDK makes AWS clients (which ask for a region and look for credentials, on the network too), warns about
+its own deprecated modules and hangs a handler on the root logger. None of that is the business of whoever imports
+`pipeline`.
 """
 
 import logging
@@ -10,23 +11,43 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import boto3
+
+_MADE_UP = {
+    "AWS_DEFAULT_REGION": "us-east-1",
+    "AWS_ACCESS_KEY_ID": "none",
+    "AWS_SECRET_ACCESS_KEY": "none",
+    "AWS_CONFIG_FILE": os.devnull,
+    "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
+}
+_HIDDEN = ("AWS_PROFILE", "AWS_DEFAULT_PROFILE")
+
 
 @contextmanager
-def _undisturbed() -> Iterator[None]:
-    region = os.environ.get("AWS_DEFAULT_REGION")
-    handlers = logging.getLogger().handlers[:]
-    os.environ["AWS_DEFAULT_REGION"] = region or "us-east-1"  # any: no request is ever sent
+def undisturbed() -> Iterator[None]:
+    """Let the SDK make its clients from made-up credentials, and leave the process as it was.
+
+    A client that is never used sends nothing; only the search for real credentials would.
+    """
+    session, handlers = boto3.DEFAULT_SESSION, logging.getLogger().handlers[:]
+    before = {name: os.environ.get(name) for name in (*_MADE_UP, *_HIDDEN)}
+    os.environ.update(_MADE_UP)
+    for name in _HIDDEN:
+        os.environ.pop(name, None)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", DeprecationWarning)
             yield
     finally:
-        logging.getLogger().handlers[:] = handlers
-        if region is None:
-            del os.environ["AWS_DEFAULT_REGION"]
+        boto3.DEFAULT_SESSION, logging.getLogger().handlers[:] = session, handlers
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
 
 
-with _undisturbed():
+with undisturbed():
     from sagemaker.core.helper.pipeline_variable import PipelineVariable
     from sagemaker.core.lambda_helper import Lambda
     from sagemaker.core.workflow.conditions import ConditionEquals
@@ -76,4 +97,5 @@ __all__ = [
     "StepExceptionTypeEnum",
     "StepRetryPolicy",
     "StepTypeEnum",
+    "undisturbed",
 ]

@@ -1,6 +1,7 @@
 """Everything that can be broken in the definition one at a time, found by walking it."""
 
 import copy
+import json
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -37,7 +38,7 @@ class Mutation:
 
 
 def mutations(definition: dict[str, Any]) -> Iterator[Mutation]:
-    """Every mutation, in the order of the definition; the same mistake in two steps of one type counts once."""
+    """Every mutation, in the order of the definition; a mistake counts once for all steps of a type."""
     types = {keys: step["Type"] for keys, step in steps(definition)}
     seen: set[tuple[str, Keys]] = set()
     for node in nodes(definition):
@@ -48,8 +49,9 @@ def mutations(definition: dict[str, Any]) -> Iterator[Mutation]:
             if mistake not in seen:
                 seen.add(mistake)
                 yield mutation
-    for keys, expression in expressions(definition):
-        yield from _expressions(keys, expression)
+    unlike = {json.dumps(expression): keys for keys, expression in expressions(definition)}
+    for text, keys in unlike.items():
+        yield from _expressions(keys, json.loads(text))
     yield from _parameters(definition)
     yield from _graph(definition)
 

@@ -1,0 +1,89 @@
+"""The definition and the containers' code agree: options, hyperparameters, metrics, and what the gate writes."""
+
+import re
+from dataclasses import fields
+from typing import Any
+
+import pytest
+
+from pipeline.definition import SUMMARY
+from pipeline.metrics import METRICS, OBJECTIVE, metric_definitions
+from pipeline.settings import FINE_TUNING, FROM_SCRATCH
+from tally.gate import GateSettings, decide
+from tally.settings import FREEZE, TrainingSettings
+from tests.pipeline.walk import steps
+
+# As `tally.trainer` prints it; the numbers are in every form that `:.6g` has.
+LINE = (
+    "epoch=3 train_loss=1.2345 train_accuracy=0.4321 train_macro_f1=0.41 train_rmse=1.1 validation_loss=1.3e-05 "
+    "validation_accuracy=0.44 validation_macro_f1=0.4 validation_rmse=1.05 photos_per_second=210.5 lr=1e-05 "
+    "seconds=+12 best_validation_accuracy=0.4511"
+)
+
+
+def arguments(definition: dict[str, Any], name: str) -> dict[str, Any]:
+    return next(step["Arguments"] for _, step in steps(definition) if step["Name"] == name)
+
+
+def test_every_number_of_an_epoch_line_is_a_metric_and_is_read_exactly() -> None:
+    printed = dict(part.split("=") for part in LINE.split())
+    read = {item["Name"]: re.findall(item["Regex"], LINE) for item in metric_definitions()}
+    assert read == {name: [value] for name, value in printed.items() if name != "epoch"}
+
+
+def test_the_epoch_line_of_the_trainer_has_these_metrics() -> None:
+    from tally.trainer import EpochResult
+
+    names = [field.name for field in fields(EpochResult)]
+    line = EpochResult(**dict.fromkeys(names, 0.125)).line()
+    for item in metric_definitions():
+        assert re.findall(item["Regex"], line) == ["0.125"], item["Name"]
+    assert ["epoch", *METRICS] == names
+
+
+def test_tuning_maximises_the_best_validation_accuracy(definition: dict[str, Any]) -> None:
+    config = arguments(definition, "Tune")["HyperParameterTuningJobConfig"]
+    assert config["HyperParameterTuningJobObjective"] == {"Type": "Maximize", "MetricName": OBJECTIVE}
+    assert OBJECTIVE == "best_validation_accuracy"
+
+
+def test_every_hyperparameter_is_one_that_training_knows(definition: dict[str, Any]) -> None:
+    known = {field.name for field in fields(TrainingSettings)}
+    tune = arguments(definition, "Tune")
+    searched = {
+        item["Name"] for items in tune["HyperParameterTuningJobConfig"]["ParameterRanges"].values() for item in items
+    }
+    static = set(tune["TrainingJobDefinition"]["StaticHyperParameters"])
+    train = set(arguments(definition, "Train")["HyperParameters"])
+    assert train == searched | static
+    assert train | set(arguments(definition, "TrainBaseline")["HyperParameters"]) <= known
+
+
+@pytest.mark.parametrize("space", [FINE_TUNING, FROM_SCRATCH], ids=["fine tuning", "from scratch"])
+def test_training_accepts_the_corners_of_the_search_space(space: Any) -> None:
+    assert set(space.freeze) <= set(FREEZE)
+    for lr, decay, batch, dropout in zip(
+        space.lr, space.weight_decay, space.batch_size[:: len(space.batch_size) - 1], space.dropout[::2], strict=True
+    ):
+        values = {"lr": repr(lr), "weight_decay": repr(decay), "batch_size": str(batch), "dropout": str(dropout)}
+        assert TrainingSettings.from_hyperparameters(values).lr == lr
+
+
+def test_the_gate_parameters_default_to_the_gates_own_values(definition: dict[str, Any]) -> None:
+    defaults = {item["Name"]: item.get("DefaultValue") for item in definition["Parameters"]}
+    gate = GateSettings()
+    assert {
+        "alpha": defaults["GateAlpha"],
+        "gain_that_matters": defaults["GainThatMatters"],
+        "max_macro_f1_drop": defaults["MaxMacroF1Drop"],
+        "max_recall_drop": defaults["MaxRecallDrop"],
+        "max_rmse_increase": defaults["MaxRmseIncrease"],
+        "latency_budget_ms": defaults["LatencyBudgetMs"],
+    }.items() <= vars(gate).items()
+
+
+def test_what_the_definition_reads_from_the_verdict_is_there() -> None:
+    verdict = decide([0, 1], [0, 0], [0, 1], ["a", "b"], latency_ms=(1.0, 1.0), settings=GateSettings())
+    assert {"verdict", "reason"} <= set(verdict.as_dict())
+    added_by_the_evaluation = {"test_sha256", "champion", "challenger_model"}
+    assert set(SUMMARY) - added_by_the_evaluation == set(verdict.summary())

@@ -1,0 +1,285 @@
+"""The definition itself: the stored copy, the same bytes every time, tokens, and what every job must have."""
+
+import json
+import operator
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pipeline import dumps
+from pipeline.checks import model
+from pipeline.checks.expressions import references
+from pipeline.definition import SUMMARY, build
+from pipeline.settings import PipelineSettings, SearchSpace, example_settings
+from pipeline.steps import ProcessingStep, RegisterStep, TrainingStep, TuningStep
+from tests.pipeline.walk import SNAPSHOT, expressions, snapshot, steps
+
+ROOT = Path(__file__).resolve().parents[2]
+KEY = example_settings().kms_key
+
+
+def step(definition: dict[str, Any], name: str) -> dict[str, Any]:
+    return next(step for _, step in steps(definition) if step["Name"] == name)
+
+
+def jobs(definition: dict[str, Any]) -> list[dict[str, Any]]:
+    return [step for _, step in steps(definition) if step["Type"] in ("Processing", "Training", "Tuning")]
+
+
+def request(step: dict[str, Any]) -> dict[str, Any]:
+    """The part of a job step's request that says where and how it runs."""
+    return step["Arguments"].get("TrainingJobDefinition", step["Arguments"])
+
+
+def test_the_definition_is_the_stored_one(definition: dict[str, Any]) -> None:
+    assert definition == snapshot(), (
+        "the pipeline definition changed; when that is meant, store it with\n"
+        f"    .venv/bin/python -m pipeline > {SNAPSHOT.relative_to(ROOT)}"
+    )
+
+
+ISOLATED = """
+import logging, os, socket, sys
+
+def refuse(*_args, **_kwargs):
+    raise AssertionError("the network was used")
+
+socket.socket.connect = socket.socket.connect_ex = socket.getaddrinfo = refuse
+
+before = dict(os.environ), logging.getLogger().handlers[:]
+
+from pipeline import dumps
+from pipeline.settings import example_settings
+
+sys.stdout.write(dumps(example_settings()))
+
+import boto3
+
+assert (dict(os.environ), logging.getLogger().handlers, boto3.DEFAULT_SESSION) == (*before, None)
+forbidden = {"torch", "torchvision", "tally", "aws_cdk", "local"} & {name.partition(".")[0] for name in sys.modules}
+assert not forbidden, forbidden
+"""
+
+
+def test_two_processes_without_network_or_credentials_build_the_same_bytes_and_stay_as_they_were(
+    definition: dict[str, Any], tmp_path: Path
+) -> None:
+    processes = [
+        subprocess.Popen(
+            [sys.executable, "-W", "error", "-c", ISOLATED],
+            cwd=ROOT,
+            env={"PATH": os.environ["PATH"], "HOME": str(tmp_path), "PYTHONHASHSEED": seed, "TZ": zone, **profile},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+        )
+        for seed, zone, profile in (("1", "UTC", {}), ("4242", "Asia/Tokyo", {"AWS_PROFILE": "does-not-exist"}))
+    ]
+    results = [process.communicate(timeout=120) for process in processes]
+    assert [process.returncode for process in processes] == [0, 0], results
+    assert results[0][0] == results[1][0]
+    assert json.loads(results[0][0]) == definition
+
+
+def test_building_twice_in_one_process_gives_the_same_bytes() -> None:
+    assert dumps(example_settings()) == dumps(example_settings())
+
+
+def test_cdk_tokens_pass_through_intact() -> None:
+    names = [name for name, value in vars(example_settings()).items() if isinstance(value, str)]
+    tokens = {name: f"${{Token[{name.upper()}.{number}]}}" for number, name in enumerate(names, 100)}
+    tokens |= {"tuning_strategy": "Bayesian", "weights_uri": "s3://${Token[BUCKET.7]}/weights"}
+    lists = {"subnets": ("${Token[SUBNET.8]}",), "security_group_ids": ("${Token[GROUP.9]}",)}
+    text = dumps(PipelineSettings(**tokens, **lists))
+    unused = {"name", "region", "tuning_strategy"}
+    for value in [value for name, value in tokens.items() if name not in unused] + [
+        value[0] for value in lists.values()
+    ]:
+        assert value in text
+    assert '"s3:/","${Token[ARTIFACTS_BUCKET' in text
+
+
+# Security: nothing in AWS enforces these, so they are asserted here.
+
+
+def test_every_job_encrypts_its_volumes_and_outputs(definition: dict[str, Any]) -> None:
+    for job in map(request, jobs(definition)):
+        cluster = job["ProcessingResources"]["ClusterConfig"] if "ProcessingResources" in job else job["ResourceConfig"]
+        outputs = job.get("ProcessingOutputConfig") or job["OutputDataConfig"]
+        assert (cluster["VolumeKmsKeyId"], outputs["KmsKeyId"]) == (KEY, KEY)
+
+
+def test_every_job_is_isolated_and_encrypts_traffic(definition: dict[str, Any]) -> None:
+    for job in map(request, jobs(definition)):
+        network = job.get("NetworkConfig", job)
+        assert network["EnableNetworkIsolation"] is True
+        assert network["EnableInterContainerTrafficEncryption"] is True
+
+
+def test_every_job_ends_some_day_and_is_tried_again(definition: dict[str, Any]) -> None:
+    assert len(jobs(definition)) == 5
+    for job in jobs(definition):
+        assert request(job)["StoppingCondition"]["MaxRuntimeInSeconds"] <= 24 * 3600
+        retried = {name for policy in job["RetryPolicies"] for name in policy["ExceptionType"]}
+        assert retried >= {
+            "SageMaker.CAPACITY_ERROR",
+            "SageMaker.RESOURCE_LIMIT",
+            "Step.THROTTLING",
+            "Step.SERVICE_FAULT",
+        }
+    tuning = step(definition, "Tune")["Arguments"]
+    assert tuning["HyperParameterTuningJobConfig"]["ResourceLimits"]["MaxRuntimeInSeconds"] == 72 * 3600
+    assert tuning["TrainingJobDefinition"]["RetryStrategy"] == {"MaximumRetryAttempts": 3}
+
+
+def test_jobs_run_in_the_vpc_when_there_is_one(definition: dict[str, Any]) -> None:
+    inside = build(example_settings(subnets=("subnet-1", "subnet-2"), security_group_ids=("sg-1",)))
+    for job in map(request, jobs(inside)):
+        assert job.get("NetworkConfig", job)["VpcConfig"] == {
+            "SecurityGroupIds": ["sg-1"],
+            "Subnets": ["subnet-1", "subnet-2"],
+        }
+    assert "VpcConfig" not in json.dumps(definition)
+
+
+def test_training_runs_on_spot_with_checkpoints_unless_switched_off(definition: dict[str, Any]) -> None:
+    names = ("TrainBaseline", "Tune", "Train")
+    for job in (request(step(definition, name)) for name in names):
+        assert job["EnableManagedSpotTraining"] is True
+        assert job["CheckpointConfig"]["LocalPath"] == "/opt/ml/checkpoints"
+        assert job["StoppingCondition"]["MaxWaitTimeInSeconds"] > job["StoppingCondition"]["MaxRuntimeInSeconds"]
+    for job in (request(step(build(example_settings(spot=False)), name)) for name in names):
+        assert job["EnableManagedSpotTraining"] is False
+        assert "CheckpointConfig" not in job
+        assert "MaxWaitTimeInSeconds" not in job["StoppingCondition"]
+
+
+# The graph
+
+
+def test_every_execution_writes_below_its_own_prefix(definition: dict[str, Any]) -> None:
+    places = [
+        body["Std:Join"]["Values"]
+        for keys, body in expressions(definition)
+        if keys[-1] in ("S3Uri", "S3OutputPath") and "Std:Join" in body and "s3:/" in body["Std:Join"]["Values"]
+    ]
+    assert len(places) == 5 + 3 + 3  # processing outputs, training outputs, checkpoints
+    for values in places:
+        assert values[:4] == ["s3:/", "tally-artifacts", "executions", {"Get": "Execution.PipelineExecutionId"}]
+    assert len({json.dumps(values) for values in places}) == len(places)
+
+
+def test_preprocess_is_cached_by_the_revision_of_its_input(definition: dict[str, Any]) -> None:
+    preprocess = step(definition, "Preprocess")
+    assert preprocess["CacheConfig"] == {"Enabled": True, "ExpireAfter": "P30D"}
+    assert preprocess["Arguments"]["Environment"] == {"TALLY_INPUT_REVISION": {"Get": "Parameters.InputRevision"}}
+    keyed = [preprocess["Arguments"][name] for name in ("AppSpecification", "Environment", "ProcessingInputs")]
+    assert "Execution." not in json.dumps(keyed)
+    assert [name for name in ("CacheConfig",) for _, other in steps(definition) if name in other] == ["CacheConfig"]
+
+
+def test_the_champion_is_looked_up_only_after_training(definition: dict[str, Any]) -> None:
+    assert step(definition, "FindChampion")["DependsOn"] == ["Train"]
+    assert set(references(step(definition, "Evaluate")["Arguments"])) == {
+        "Preprocess",
+        "TrainBaseline",
+        "Train",
+        "FindChampion",
+    }
+
+
+def test_only_a_promotion_registers_and_only_automatic_approval_deploys(definition: dict[str, Any]) -> None:
+    gate, approval = (step(definition, name)["Arguments"] for name in ("Gate", "Approval"))
+    assert [item["Name"] for item in gate["IfSteps"]] == ["Register", "Approval"]
+    assert [item["Name"] for item in gate["ElseSteps"]] == ["Refused"]
+    assert gate["Conditions"][0]["RightValue"] == "promote"
+    assert [item["Name"] for item in approval["IfSteps"]] == ["Deploy"]
+    assert approval["ElseSteps"] == []
+    assert step(definition, "Register")["Arguments"]["ModelApprovalStatus"] == "PendingManualApproval"
+    assert "gate.reason" in json.dumps(step(definition, "Refused"))
+
+
+def test_parameters_declare_closed_sets_and_only_the_revision_has_no_default(definition: dict[str, Any]) -> None:
+    parameters = {item["Name"]: item for item in definition["Parameters"]}
+    assert [name for name, item in parameters.items() if "DefaultValue" not in item] == ["InputRevision"]
+    closed = {name for name, item in parameters.items() if "EnumValues" in item}
+    assert closed == {"ApprovalMode"} | {name for name in parameters if name.endswith("InstanceType")}
+    used = {body["Get"] for _, body in expressions(definition) if "Get" in body}
+    assert {f"Parameters.{name}" for name in parameters} <= used
+
+
+def test_hyperband_stops_jobs_itself() -> None:
+    config = step(build(example_settings(tuning_strategy="Hyperband")), "Tune")["Arguments"]
+    tuning = config["HyperParameterTuningJobConfig"]
+    assert (tuning["Strategy"], tuning["TrainingJobEarlyStoppingType"]) == ("Hyperband", "Off")
+    assert tuning["StrategyConfig"]["HyperbandStrategyConfig"] == {
+        "MinResource": 1,
+        "MaxResource": {"Get": "Parameters.HpoEpochs"},
+    }
+
+
+def test_without_pretrained_weights_nothing_is_frozen() -> None:
+    definition = build(example_settings(pretrained=False))
+    for name in ("TrainBaseline", "Train"):
+        assert step(definition, name)["Arguments"]["HyperParameters"]["weights"] == "none"
+    assert step(definition, "TrainBaseline")["Arguments"]["HyperParameters"]["freeze"] == "none"
+    ranges = step(definition, "Tune")["Arguments"]["HyperParameterTuningJobConfig"]["ParameterRanges"]
+    assert {"Name": "freeze", "Values": ["none"]} in ranges["CategoricalParameterRanges"]
+
+
+def test_weights_of_ones_own_arrive_as_a_channel() -> None:
+    definition = build(example_settings(weights_uri="s3://bucket/weights"))
+    for name in ("TrainBaseline", "Tune", "Train"):
+        channels = {item["ChannelName"]: item for item in request(step(definition, name))["InputDataConfig"]}
+        assert set(channels) == {"train", "validation", "weights"}
+        assert channels["weights"]["DataSource"]["S3DataSource"]["S3Uri"] == "s3://bucket/weights"
+
+
+def test_fixed_hyperparameters_and_a_search_space_reach_every_training_job() -> None:
+    space = SearchSpace(lr=(0.1, 1.0), weight_decay=(1e-9, 1e-8), batch_size=(8,), dropout=(0.5,), freeze=("none",))
+    definition = build(example_settings(hyperparameters={"workers": "0"}, search_space=space))
+    tune = step(definition, "Tune")["Arguments"]
+    assert tune["TrainingJobDefinition"]["StaticHyperParameters"]["workers"] == "0"
+    assert step(definition, "Train")["Arguments"]["HyperParameters"]["workers"] == "0"
+    ranges = tune["HyperParameterTuningJobConfig"]["ParameterRanges"]
+    assert {"Name": "batch_size", "Values": ["8"]} in ranges["CategoricalParameterRanges"]
+    assert [item["MinValue"] for item in ranges["ContinuousParameterRanges"]] == ["0.1", "1e-09"]
+
+
+# A misspelt property
+
+
+@pytest.mark.parametrize(
+    ("kind", "path"),
+    [
+        (ProcessingStep, "ProcessingOutputConfg"),
+        (TrainingStep, "ModelArtifacts.S3ModelArtifact"),
+        (TuningStep, "BestTrainingJob.TunedHyperparameters"),
+        (RegisterStep, "ModelPackageARN"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else value.__name__,
+)
+def test_a_misspelt_property_fails_when_the_definition_is_built(kind: Any, path: str) -> None:
+    step = kind("Step", {})
+    with pytest.raises(AttributeError):
+        operator.attrgetter(path)(step.properties)
+
+
+def test_an_output_that_a_step_does_not_have_is_named() -> None:
+    made = ProcessingStep("Preprocess", {"ProcessingOutputConfig": {"Outputs": [{"OutputName": "train"}]}})
+    with pytest.raises(KeyError, match="step 'Preprocess' has no output 'trian'; it has train"):
+        made.output_uri("trian")
+
+
+def test_steps_offer_the_properties_of_the_api_they_call() -> None:
+    for kind in (ProcessingStep, TrainingStep, TuningStep, RegisterStep):
+        assert tuple(kind.shapes) == model.JOBS[kind.step_type.value][2]
+
+
+def test_the_package_carries_the_whole_summary_of_the_gate(definition: dict[str, Any]) -> None:
+    metadata = step(definition, "Register")["Arguments"]["CustomerMetadataProperties"]
+    assert list(metadata) == list(SUMMARY)
+    assert {value["Std:JsonGet"]["Path"] for value in metadata.values()} == {f"gate.summary.{name}" for name in SUMMARY}

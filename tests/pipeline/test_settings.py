@@ -1,0 +1,48 @@
+"""Wrong settings are refused with the key, the value and what is allowed."""
+
+from typing import Any
+
+import pytest
+
+from pipeline.settings import FINE_TUNING, FROM_SCRATCH, Limits, SearchSpace, example_settings
+
+WRONG: list[tuple[dict[str, Any], str]] = [
+    ({"kms_key": ""}, "pipeline setting 'kms_key' is empty"),
+    ({"name": "a b"}, "pipeline setting 'name' is 'a b'; it must be letters, digits and inner hyphens"),
+    ({"subnets": ("subnet-1",)}, "give both or neither"),
+    ({"security_group_ids": ("sg-1",)}, "give both or neither"),
+    ({"tuning_strategy": "Grid"}, "'tuning_strategy' is 'Grid'; it must be one of"),
+    ({"weights_uri": "s3://b/w", "pretrained": False}, "'weights_uri' is set but 'pretrained' is false"),
+    ({"hyperparameters": {"lr": "1", "epochs": "2"}}, r"sets \['epochs', 'lr'\], which the pipeline itself decides"),
+]
+
+
+@pytest.mark.parametrize(("changes", "message"), WRONG, ids=[message for _, message in WRONG])
+def test_a_wrong_setting_is_refused(changes: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        example_settings(**changes)
+
+
+def test_limits_are_at_least_one() -> None:
+    with pytest.raises(ValueError, match="limit 'train_hours' is 0; it must be at least 1"):
+        Limits(train_hours=0)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"lr": (0.0, 1.0)}, "'lr' is"),
+        ({"weight_decay": (1.0, 1.0)}, "'weight_decay' is"),
+        ({"freeze": ()}, "'freeze' has 0 choices"),
+        ({"batch_size": tuple(range(31))}, "'batch_size' has 31 choices"),
+    ],
+    ids=["zero in a logarithmic range", "an empty range", "no choice", "too many choices"],
+)
+def test_a_search_space_that_sagemaker_would_refuse_is_refused(changes: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        SearchSpace(**(vars(FINE_TUNING) | changes))
+
+
+def test_the_search_space_depends_on_pretrained_weights() -> None:
+    assert example_settings().space is FINE_TUNING
+    assert example_settings(pretrained=False).space is FROM_SCRATCH
