@@ -109,14 +109,15 @@ def test_a_gain_from_a_single_group_does_not_promote() -> None:
     assert judge(cells, groups=groups).verdict == "underpowered"
 
 
-def test_a_gain_over_photos_that_is_a_loss_over_groups_is_rejected() -> None:
+def test_a_gain_over_photos_that_is_a_significant_loss_over_groups_is_rejected() -> None:
     # One large group wins 30 photos, 25 small ones lose one photo each.
     groups = [str(i) for i in range(25)] + ["large"] * 30 + ["rest"] * 2
     found = judge((0, 25, 30, 2), groups=groups)
     assert found.gain > 0
+    assert found.group_gain == pytest.approx((-25 + 1 + 0) / 27)
     assert found.p_value < 0.05
     assert found.verdict == "reject"
-    assert "not over the mean of the groups" in found.reason
+    assert found.reason.endswith("but loses 88.9 points in the mean of the groups.")
 
 
 @pytest.mark.parametrize(

@@ -82,3 +82,8 @@ class Pairs:
     def group_gains(self) -> npt.NDArray[np.float64]:
         """The gain inside each group, [groups]."""
         return np.asarray((self.c - self.b) / self.sizes, dtype=np.float64)
+
+    @property
+    def group_gain(self) -> float:
+        """The mean of `group_gains`: every group weighing the same."""
+        return float(self.group_gains.mean())

@@ -39,6 +39,7 @@ class Verdict:
     mid_p: float
     alpha: float
     gain: float
+    group_gain: float
     gain_interval: tuple[float, float]
     gain_that_matters: float
     power: float
@@ -81,13 +82,14 @@ def decide(
     `latency_ms` is (champion, challenger). The verdict is the first that applies:
 
     1. a guard rail is broken                                      -> reject
-    2. the gain over photos, or its mean over groups, is 0 or less -> reject
-    3. p < alpha                                                   -> promote
+    2. the gain is 0 or less                                       -> reject
+    3. p < alpha                                                   -> promote; reject if `group_gain` is below 0
     4. power to see `gain_that_matters` is at least `wanted_power` -> reject: a gain worth having would have shown
     5. otherwise                                                   -> underpowered: more test photos could say
 
-    The mean over groups counts in rule 2 because that is what Durkalski's test looks at; where the two disagree in
-    sign the test's p is about the opposite claim. TallyError for unequal or empty inputs.
+    Durkalski's test weighs groups alike, so its p is about `group_gain`, the mean of the groups' gains. Where large
+    groups differ from small ones that is not the gain over photos; of two opposite signs a significant p speaks for
+    the groups'. TallyError for unequal or empty inputs.
     """
     pairs = Pairs.of(true, champion, challenger, groups)
     old, new = (confusion_metrics(confusion_matrix(true, answers)) for answers in (champion, challenger))
@@ -113,6 +115,7 @@ def decide(
         mid_p=test.mid_p,
         alpha=settings.alpha,
         gain=pairs.gain,
+        group_gain=pairs.group_gain,
         gain_interval=power.gain_interval(pairs, settings.alpha),
         gain_that_matters=settings.gain_that_matters,
         power=chance,
@@ -136,10 +139,10 @@ def _judge(
         return "reject", f"{same}: the challenger is no better than the champion."
     if pairs.gain < 0:
         return "reject", f"The challenger is right on {b - c} fewer of {pairs.photos} photos than the champion."
-    if pairs.group_gains.sum() <= 0:
-        return "reject", "The challenger gains over all photos but not over the mean of the groups."
     gained = f"The challenger is right on {c - b} more of {pairs.photos} photos - {100 * pairs.gain:.1f} points"
     if test.p_value < settings.alpha:
+        if pairs.group_gain < 0:
+            return "reject", f"{gained} - but loses {-100 * pairs.group_gain:.1f} points in the mean of the groups."
         return "promote", f"{gained} - p = {_digits(test.p_value)} is below alpha {settings.alpha:g} and guards hold."
     likely = f"p = {_digits(test.p_value)} is not below alpha {settings.alpha:g}"
     if chance >= settings.wanted_power:
