@@ -1,0 +1,131 @@
+"""What `python -m local run` may be told, checked once."""
+
+import os
+import re
+import socket
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+from local.errors import LocalError
+
+GROUP = "tally"
+RAW_BUCKET = "tally-raw"
+ARTIFACTS_BUCKET = "tally-artifacts"
+PREFIX = "photos"
+
+
+@dataclass(frozen=True)
+class LaptopDefaults:
+    """Small values that two cores finish within four minutes; the pipeline's own defaults suit AWS."""
+
+    backbone: str = "resnet18"
+    image_size: int = 64
+    epochs: int = 8
+    baseline_epochs: int = 2
+    hpo_epochs: int = 2
+    hpo_jobs: int = 4
+    hpo_parallelism: int = 2
+    instances: int = 2
+    sample_photos: int = 1500
+    seed: int = 0
+
+
+DEFAULTS = LaptopDefaults()
+_AT_LEAST_ONE = (
+    "image_size",
+    "epochs",
+    "baseline_epochs",
+    "hpo_epochs",
+    "hpo_jobs",
+    "hpo_parallelism",
+    "instances",
+    "sample_photos",
+    "max_instances",
+)
+
+
+@dataclass(frozen=True)
+class RunSettings:
+    """One run. `data` None: generated sample photos. `parameters`: pipeline parameters by name, on top of the rest."""
+
+    build: Path
+    data: Path | None = None
+    weights: Path | None = None
+    groups: Path | None = None
+    listing: Path | None = None
+    backbone: str = DEFAULTS.backbone
+    image_size: int = DEFAULTS.image_size
+    epochs: int = DEFAULTS.epochs
+    baseline_epochs: int = DEFAULTS.baseline_epochs
+    hpo_epochs: int = DEFAULTS.hpo_epochs
+    hpo_jobs: int = DEFAULTS.hpo_jobs
+    hpo_parallelism: int = DEFAULTS.hpo_parallelism
+    instances: int = DEFAULTS.instances
+    max_instances: int = 4
+    sample_photos: int = DEFAULTS.sample_photos
+    seed: int = DEFAULTS.seed
+    port: int | None = None
+    parameters: Mapping[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        for name in _AT_LEAST_ONE:
+            if getattr(self, name) < 1:
+                raise LocalError(f"{_option(name)} is {getattr(self, name)}; it must be at least 1")
+        if self.seed < 0:
+            raise LocalError(f"--seed is {self.seed}; it must be 0 or more")
+        if self.weights is not None and not self.weights.is_file():
+            raise LocalError(f"--weights {self.weights} is not a file; give a file of pretrained weights (.pth)")
+        known = {item.name for item in fields(self)}
+        for name in self.parameters:
+            if not re.fullmatch(r"[A-Za-z][A-Za-z0-9]*", name) or name in known:
+                raise LocalError(f"--parameter {name}: pipeline parameters are named like GateAlpha")
+
+    def pipeline_parameters(self, revision: str) -> dict[str, Any]:
+        """Pipeline parameters of this run; `revision` names the photos."""
+        return {
+            "InputPrefix": PREFIX,
+            "InputRevision": revision,
+            "Backbone": self.backbone,
+            "ImageSize": self.image_size,
+            "Epochs": self.epochs,
+            "BaselineEpochs": self.baseline_epochs,
+            "HpoEpochs": self.hpo_epochs,
+            "HpoJobs": self.hpo_jobs,
+            "HpoParallelism": min(self.hpo_parallelism, self.hpo_jobs),
+            "TrainInstanceCount": self.instances,
+            "Seed": self.seed,
+            **self.parameters,
+        }
+
+
+def check_surroundings(settings: RunSettings) -> None:
+    """Create the build directory and look at the port; LocalError when either cannot be used."""
+    try:
+        settings.build.mkdir(parents=True, exist_ok=True)
+        probe = settings.build / ".writable"
+        probe.touch()
+        probe.unlink()
+    except OSError as error:
+        why = os.strerror(error.errno or 0)
+        raise LocalError(
+            f"cannot write to the build directory {settings.build}: {why}; choose another --build"
+        ) from error
+    if settings.port is not None:
+        _check_port(settings.port)
+
+
+def _check_port(port: int) -> None:
+    if not 1 <= port <= 65535:
+        raise LocalError(f"--port is {port}; it must be 1 to 65535")
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError as error:
+            raise LocalError(f"port {port} is taken: {error.strerror}; give another --port, or none for any") from error
+
+
+def _option(name: str) -> str:
+    return "--" + name.replace("_", "-")

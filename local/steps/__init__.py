@@ -1,0 +1,1 @@
+"""The kinds of pipeline steps, each behind the same small interface (`base.StepRunner`)."""

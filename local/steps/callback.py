@@ -1,0 +1,54 @@
+"""Callback steps: a message to a queue, then a wait for whoever answers its token."""
+
+import json
+import time
+from dataclasses import dataclass
+from typing import Any
+
+from local.callbacks import Callbacks
+from local.errors import StepError, StoppedError
+from local.steps.base import StepContext, StepResult
+
+_POLL_SECONDS = 0.1
+
+
+@dataclass(frozen=True)
+class CallbackRunner:
+    """Sends through `sqs`, a boto3 client. `timeout_seconds` stands for SageMaker's seven days."""
+
+    sqs: Any
+    callbacks: Callbacks
+    timeout_seconds: float
+
+    def run(self, arguments: Any, context: StepContext) -> StepResult:
+        """Send the message as SageMaker does and wait for the answer; StepError with the reason of a failure."""
+        token = self.callbacks.open()
+        message = {
+            "token": token,
+            "pipelineExecutionArn": context.execution.arn,
+            "arguments": arguments,
+            "status": "Executing",
+        }
+        try:
+            self.sqs.send_message(QueueUrl=context.step.body["SqsQueueUrl"], MessageBody=json.dumps(message))
+            outputs = self._wait(token, context)
+        finally:
+            self.callbacks.close(token)
+        declared = [item["OutputName"] for item in context.step.body.get("OutputParameters", [])]
+        missing = [name for name in declared if name not in outputs]
+        if missing:
+            raise StepError(f"the callback's answer {outputs} lacks the declared output {', '.join(missing)}")
+        return StepResult({"OutputParameters": outputs})
+
+    def _wait(self, token: str, context: StepContext) -> dict[str, str]:
+        deadline = time.monotonic() + self.timeout_seconds
+        while time.monotonic() < deadline:
+            if context.stop.is_set():
+                raise StoppedError
+            answer = self.callbacks.answer(token, _POLL_SECONDS)
+            if answer is not None:
+                outputs, reason = answer
+                if outputs is None:
+                    raise StepError(reason)
+                return outputs
+        raise StepError(f"nobody answered the callback token within {self.timeout_seconds:g} seconds")

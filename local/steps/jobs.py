@@ -1,0 +1,64 @@
+"""Steps that are one SageMaker job: Processing, Training, Tuning."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from local.errors import StepError, StoppedError
+from local.jobs.processing import run_processing_job
+from local.jobs.training import run_training_job
+from local.jobs.tuning import run_tuning_job
+from local.jobs.workspace import JobContext, JobResult, Workspace
+from local.requests import check
+from local.steps.base import StepContext, StepResult
+
+RunJob = Callable[[Mapping[str, Any], Workspace, JobContext], JobResult]
+
+
+@dataclass(frozen=True)
+class JobRunner:
+    """Names the job as SageMaker does, runs it and turns its status into a step's."""
+
+    workspace: Workspace
+    operation: str
+    name_key: str
+    status_key: str
+    run_job: RunJob
+
+    def run(self, arguments: Any, context: StepContext) -> StepResult:
+        """Run the job with the step's arguments; StepError with its FailureReason unless it completed."""
+        request = {**arguments, self.name_key: context.job_name}
+        check(self.operation, request)
+        job = JobContext(context.folder, context.stop, context.progress, context.note)
+        try:
+            result = self.run_job(request, self.workspace, job)
+        except ClientError as error:
+            code = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
+            raise StepError(str(error), "Step.SERVICE_FAULT" if code >= 500 else None) from error
+        except BotoCoreError as error:
+            raise StepError(str(error), "Step.SERVICE_FAULT") from error
+        status = result.describe[self.status_key]
+        if status == "Completed":
+            return StepResult(result.describe, result.peak_mb)
+        if context.stop.is_set():
+            raise StoppedError
+        raise StepError(str(result.describe.get("FailureReason", f"the job ended as {status}")))
+
+
+def job_runners(workspace: Workspace) -> dict[str, JobRunner]:
+    """Step type -> runner, for all job steps."""
+    return {
+        "Processing": JobRunner(
+            workspace, "CreateProcessingJob", "ProcessingJobName", "ProcessingJobStatus", run_processing_job
+        ),
+        "Training": JobRunner(workspace, "CreateTrainingJob", "TrainingJobName", "TrainingJobStatus", run_training_job),
+        "Tuning": JobRunner(
+            workspace,
+            "CreateHyperParameterTuningJob",
+            "HyperParameterTuningJobName",
+            "HyperParameterTuningJobStatus",
+            run_tuning_job,
+        ),
+    }

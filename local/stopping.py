@@ -1,0 +1,43 @@
+"""A request to stop that travels from an execution down to its jobs."""
+
+import threading
+import time
+
+
+class StopSignal:
+    """Set once with a reason; a child is set when it or any of its parents is.
+
+    A tuning job gives each trial a child, so that early stopping ends one trial and Ctrl-C ends all of them.
+    """
+
+    def __init__(self, parent: "StopSignal | None" = None):
+        self._event = threading.Event()
+        self._parent = parent
+        self._reason = ""
+
+    def set(self, reason: str) -> None:
+        """Ask to stop; the first reason is kept."""
+        if not self._event.is_set():
+            self._reason = reason
+            self._event.set()
+
+    def is_set(self) -> bool:
+        """Whether this signal or a parent was set."""
+        return self._event.is_set() or (self._parent is not None and self._parent.is_set())
+
+    @property
+    def reason(self) -> str:
+        """Why, in the words of whoever asked; empty while nobody has."""
+        if self._event.is_set() or self._parent is None:
+            return self._reason
+        return self._parent.reason
+
+    def wait(self, seconds: float) -> bool:
+        """Sleep up to `seconds`; return True as soon as the signal is set."""
+        deadline = time.monotonic() + seconds
+        while not self.is_set():
+            left = deadline - time.monotonic()
+            if left <= 0:
+                return False
+            self._event.wait(min(left, 0.1))
+        return True
