@@ -15,6 +15,7 @@ import hashlib
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 
 SIDES: tuple[str, ...] = ("train", "validation", "test")
 """From the least to the most precious."""
@@ -91,10 +92,16 @@ def _guard_neighbours(places: dict[str, Place]) -> None:
 
 def _block_side(prefix: str, number: int) -> str:
     cycle, position = divmod(number // BLOCK, CYCLE)
+    test, validation = _drawn_blocks(prefix, cycle)
+    return {test: "test", validation: "validation"}.get(position, "train")
+
+
+@lru_cache(maxsize=4096)
+def _drawn_blocks(prefix: str, cycle: int) -> tuple[int, int]:
+    """Positions of the test and the validation block in a cycle; cached since a cycle holds up to 200 photos."""
     draw = stable_hash("cycle", prefix, str(cycle))
     test = draw % CYCLE
-    validation = (test + 1 + draw // CYCLE % (CYCLE - 1)) % CYCLE
-    return {test: "test", validation: "validation"}.get(position, "train")
+    return test, (test + 1 + draw // CYCLE % (CYCLE - 1)) % CYCLE
 
 
 def _hashed_side(kind: str, name: str) -> str:
