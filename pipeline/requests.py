@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from pipeline.card import model_card
 from pipeline.metrics import OBJECTIVE, metric_definitions
 from pipeline.sdk import ExecutionVariables, Join
 from pipeline.settings import PipelineSettings
@@ -145,6 +146,7 @@ class Requests:
             },
             "MetadataProperties": {"GeneratedBy": ExecutionVariables.PIPELINE_EXECUTION_ARN},
             "CustomerMetadataProperties": dict(metadata),
+            "ModelCard": model_card(),
         }
 
     def _training_job(self, step: str, channels: Mapping[str, Any], kind: Any, count: Any, hours: int) -> Request:

@@ -95,6 +95,13 @@ class PipelineSettings:
                 raise ValueError(f"pipeline setting '{item.name}' is empty; it must be a text")
         if not _is_token(self.name) and not re.fullmatch(r"[a-zA-Z0-9](-*[a-zA-Z0-9]){0,255}", self.name):
             raise ValueError(f"pipeline setting 'name' is '{self.name}'; it must be letters, digits and inner hyphens")
+        for key in ("kms_key", "champion_function_arn"):
+            region = _region_of(getattr(self, key))
+            if region and not _is_token(self.region) and region != self.region:
+                raise ValueError(
+                    f"pipeline setting '{key}' lies in {region}, the pipeline in {self.region}; "
+                    "a pipeline reaches keys and functions of its own region only"
+                )
         if bool(self.subnets) != bool(self.security_group_ids):
             raise ValueError("pipeline settings 'subnets' and 'security_group_ids' go together; give both or neither")
         if self.tuning_strategy not in STRATEGIES:
@@ -124,6 +131,11 @@ _OWNED = {
     "dropout",
     "freeze",
 }
+
+
+def _region_of(arn: str) -> str | None:
+    """The region of an ARN; None where it cannot be known yet, or at all."""
+    return arn.split(":")[3] if arn.count(":") >= 5 and not _is_token(arn) else None
 
 
 def _is_token(text: str) -> bool:

@@ -36,16 +36,19 @@ def service() -> ServiceModel:
     return Session().get_service_model("sagemaker")
 
 
+@cache
 def request_shape(step_type: str) -> Shape:
     """The input of the API that a job step calls."""
     return service().operation_model(JOBS[step_type][0]).input_shape
 
 
-def property_shapes(step_type: str) -> list[Shape]:
+@cache
+def property_shapes(step_type: str) -> tuple[Shape, ...]:
     """The Describe* shapes whose members a job step offers to later steps."""
-    return [service().shape_for(name) for name in JOBS[step_type][2]]
+    return tuple(service().shape_for(name) for name in JOBS[step_type][2])
 
 
+@cache
 def own_shape(name: str) -> Shape:
     """A shape of the definition itself: `Definition`, `Parameter`, `<type>Step`, `<type>Arguments`."""
     return _own().get_shape_by_name(name)

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from pipeline import dumps
+from pipeline import dumps, sdk
 from pipeline.checks import model
 from pipeline.checks.expressions import references
 from pipeline.definition import SUMMARY, build
@@ -283,3 +283,14 @@ def test_the_package_carries_the_whole_summary_of_the_gate(definition: dict[str,
     metadata = step(definition, "Register")["Arguments"]["CustomerMetadataProperties"]
     assert list(metadata) == list(SUMMARY)
     assert {value["Std:JsonGet"]["Path"] for value in metadata.values()} == {f"gate.summary.{name}" for name in SUMMARY}
+
+
+def test_the_package_has_a_model_card_of_sagemakers_schema(definition: dict[str, Any]) -> None:
+    card = step(definition, "Register")["Arguments"]["ModelCard"]
+    with sdk.undisturbed():
+        from sagemaker.core.shapes.model_card_shapes import ModelCardContent
+    content = json.loads(card["ModelCardContent"])
+    parsed = ModelCardContent.model_validate(content, extra="forbid")
+    assert parsed.intended_uses.risk_rating.value == "Low"
+    assert "model_overview" not in content
+    assert card["ModelCardStatus"] == "Draft"

@@ -9,6 +9,10 @@ from pipeline.settings import FINE_TUNING, FROM_SCRATCH, Limits, SearchSpace, ex
 WRONG: list[tuple[dict[str, Any], str]] = [
     ({"kms_key": ""}, "pipeline setting 'kms_key' is empty"),
     ({"name": "a b"}, "pipeline setting 'name' is 'a b'; it must be letters, digits and inner hyphens"),
+    (
+        {"champion_function_arn": "arn:aws:lambda:us-east-1:123456789012:function:champion"},
+        "'champion_function_arn' lies in us-east-1, the pipeline in eu-central-1; a pipeline reaches",
+    ),
     ({"subnets": ("subnet-1",)}, "give both or neither"),
     ({"security_group_ids": ("sg-1",)}, "give both or neither"),
     ({"tuning_strategy": "Grid"}, "'tuning_strategy' is 'Grid'; it must be one of"),
