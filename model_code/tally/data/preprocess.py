@@ -74,7 +74,7 @@ class PreprocessSettings:
     def parse(cls, argv: list[str]) -> "PreprocessSettings":
         """Read the command line; argparse ends the process on --help and on unknown options."""
         parser = argparse.ArgumentParser(
-            prog="tally preprocess", description="Check, split, shrink and pack bin photos."
+            prog="python -m tally preprocess", description="Check, split, shrink and pack bin photos."
         )
         parser.add_argument("--image-size", type=int, default=224, help="side the network sees, pixels (default 224)")
         parser.add_argument("--max-pixels", type=int, default=MAX_PIXELS, help="quarantine photos with more pixels")
