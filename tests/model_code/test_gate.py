@@ -7,6 +7,9 @@ from dataclasses import replace
 import numpy as np
 import numpy.typing as npt
 import pytest
+from hypothesis import given
+from hypothesis import settings as examples
+from hypothesis import strategies as st
 
 from tally.errors import TallyError
 from tally.gate import GateSettings, Verdict, decide
@@ -85,6 +88,23 @@ def test_an_insignificant_gain_on_a_large_test_set_is_rejected_not_underpowered(
     assert found.power > 0.99
     assert found.verdict == "reject"
     assert "would have shown with power" in found.reason
+
+
+@examples(max_examples=40, deadline=None)
+@given(st.tuples(*[st.integers(0, 40)] * 4).filter(any), st.integers(1, 4))
+def test_swapping_the_models_mirrors_the_evidence_and_never_promotes_both(
+    cells: tuple[int, int, int, int], photos_a_group: int
+) -> None:
+    both, b, c, neither = cells
+    true, one, other = answers(both, b, c, neither)
+    groups = [str(i // photos_a_group) for i in range(len(true))]
+    here = decide(true, one, other, groups, latency_ms=(1.0, 1.0), settings=OPEN)
+    there = decide(true, other, one, groups, latency_ms=(1.0, 1.0), settings=OPEN)
+    assert (here.b, here.c, here.gain) == (there.c, there.b, -there.gain)
+    assert here.p_value == pytest.approx(there.p_value)
+    assert here.gain_interval == pytest.approx((-there.gain_interval[1], -there.gain_interval[0]))
+    assert {here.verdict, there.verdict} != {"promote"}
+    assert here.gain_interval[0] <= here.gain <= here.gain_interval[1]
 
 
 def test_alpha_decides_and_is_strict() -> None:

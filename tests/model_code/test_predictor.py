@@ -17,6 +17,7 @@ from tally.errors import TallyError
 from tally.letterbox import FILL
 from tally.predictor import BadPhoto, Limits, Predictor, decode
 from tests.model_code.tiny_model import description, photo, write_model
+from tests.shared import shared_dir
 
 LIMITS = Limits()
 
@@ -80,6 +81,17 @@ def test_threads_may_share_one_predictor(predictor: Predictor) -> None:
 
 def test_a_memory_mapped_photo_needs_no_copy(predictor: Predictor) -> None:
     assert predictor.predict(memoryview(photo(red=4))).count == 4
+
+
+def test_serving_runs_one_thread_inside_an_inference(predictor: Predictor) -> None:
+    assert predictor._session.get_session_options().intra_op_num_threads == 1
+
+
+def test_every_photo_of_the_public_bucket_is_decoded(predictor: Predictor) -> None:
+    files = sorted((shared_dir("abid/aft-vbi-pds") / "bin-images").glob("*.jpg"))
+    assert len(files) == 256
+    for file in files:
+        assert predictor.decode(file.read_bytes()).shape == (32, 32, 3)
 
 
 JPEG = photo(red=2, side=64)

@@ -1,5 +1,6 @@
 """Runs a model over the test split, and times it the way it is served."""
 
+import itertools
 import os
 import statistics
 import time
@@ -88,7 +89,8 @@ def score(name: str, model_dir: Path, split: Split) -> Scored:
 def latencies(models: Mapping[str, Path], split: Split) -> dict[str, float]:
     """Return each model's median milliseconds for one stored photo, decoding included, on one thread.
 
-    The models take turns on every photo, each first as often as last, so that a busy moment of the machine strikes all.
+    The models take turns on every photo, in every order equally often: a busy moment of the machine strikes all, and
+    none profits more than others from memory that the one before has warmed.
     Stored photos are smaller than the originals: decoding a caller's photo takes longer.
     """
     predictors = {name: Predictor.load(path) for name, path in models.items()}
@@ -96,9 +98,10 @@ def latencies(models: Mapping[str, Path], split: Split) -> dict[str, float]:
     for predictor in predictors.values():
         for _ in range(3):
             predictor.predict(split.jpeg(0))
+    orders = list(itertools.permutations(predictors))
     for turn in range(LATENCY_PHOTOS):
         photo = split.jpeg(turn * len(split) // LATENCY_PHOTOS)
-        for name in sorted(predictors, reverse=bool(turn % 2)):
+        for name in orders[turn % len(orders)]:
             start = time.perf_counter()
             predictors[name].predict(photo)
             times[name].append(1000 * (time.perf_counter() - start))

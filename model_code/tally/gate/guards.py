@@ -41,7 +41,7 @@ def check_guards(
 
 
 def _at_least(name: str, champion: float, challenger: float, drop: float) -> Guard:
-    limit = champion - drop
+    limit = max(0.0, champion - drop)
     return Guard(name, champion, challenger, limit, holds=challenger >= limit - _SLACK)
 
 
