@@ -55,7 +55,7 @@ def run_rank(paths: MlPaths) -> int:
         if ranks.is_first:
             _announce(settings, train, validation, ranks.world, weights)
         identity = settings.as_dict() | {"train": train.sha256, "validation": validation.sha256}
-        checkpoints = Checkpoints(paths.checkpoints, identity)
+        checkpoints = Checkpoints(_checkpoint_directory(paths, settings), identity)
         trainer = Trainer(settings, ranks, network, train, validation, checkpoints, stop.is_set)
         metrics = _MetricsFile(paths.output_data / "metrics.jsonl")
         outcome = trainer.run(metrics.report)
@@ -67,6 +67,13 @@ def run_rank(paths: MlPaths) -> int:
             _finish(paths, network, settings, train, validation, outcome, ranks.world)
         ranks.wait()
     return 0
+
+
+def _checkpoint_directory(paths: MlPaths, settings: TrainingSettings) -> Path:
+    """Trials of a tuning job share one S3 location, so each has a folder; a retried training job must find its own."""
+    if settings.trial:
+        return paths.checkpoints / os.environ.get("TRAINING_JOB_NAME", "trial")
+    return paths.checkpoints
 
 
 class _MetricsFile:

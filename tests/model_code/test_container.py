@@ -75,10 +75,10 @@ def test_what_a_person_can_mend_is_the_failure_reason_without_a_traceback(
 
 def test_a_checkpoint_of_another_network_is_refused_by_what_differs(tmp_path: Path) -> None:
     make_channels(tmp_path)
-    configure(tmp_path, epochs=1, _tuning_objective_metric="x")
+    configure(tmp_path, epochs=1)
     with Job([tmp_path]) as job:
         assert job.finish()[0] == [0]
-    configure(tmp_path, epochs=1, _tuning_objective_metric="x", backbone="mobilenet_v2")
+    configure(tmp_path, epochs=1, backbone="mobilenet_v2")
     with Job([tmp_path]) as job:
         assert job.finish()[0] == [1]
     reason = (tmp_path / "output" / "failure").read_text()
@@ -87,6 +87,15 @@ def test_a_checkpoint_of_another_network_is_refused_by_what_differs(tmp_path: Pa
     with Job([tmp_path]) as job:
         assert job.finish()[0] == [1]
     assert "last.pt' cannot be read" in (tmp_path / "output" / "failure").read_text()
+
+
+def test_trials_of_a_tuning_job_share_a_checkpoint_location_without_meeting(tmp_path: Path) -> None:
+    make_channels(tmp_path)
+    for name, rate in (("trial-1", 0.01), ("trial-2", 0.02)):
+        configure(tmp_path, epochs=1, lr=rate, _tuning_objective_metric="best_validation_accuracy")
+        with Job([tmp_path], {"TRAINING_JOB_NAME": name}) as job:
+            assert job.finish()[0] == [0]
+    assert sorted(path.name for path in (tmp_path / "checkpoints").iterdir()) == ["trial-1", "trial-2"]
 
 
 def test_an_unwritable_model_directory_is_named(tmp_path: Path) -> None:

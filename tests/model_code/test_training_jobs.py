@@ -18,10 +18,11 @@ from tally.data.shard_writer import write_split
 from tests.model_code.jobs import Job, configure, losses, make_channels, prepared
 
 HOSTS = ("algo-1", "algo-2")
-# Float32 sums in another order differ by about 1e-7 and training amplifies it. With SGD that stays small; AdamW's first
-# steps are the sign of a gradient times the rate, so gradients near zero make it large: the comparison uses SGD.
+# Float32 sums in another order differ in the last bits and training amplifies that: one process with another number of
+# threads differs from itself by about 4e-5 after two epochs with these settings, and by percents with a large rate.
+# That the arithmetic is the same is shown to the last bits in test_batchnorm.py.
 TOLERANCE = 1e-3
-SGD = {"optimizer": "sgd", "lr": 0.01}
+SGD = {"optimizer": "sgd", "lr": 0.001}
 
 
 def two_hosts(tmp_path: Path, **hyperparameters: object) -> list[Path]:
@@ -62,11 +63,11 @@ def test_a_job_writes_the_whole_model_directory_and_its_onnx_answers_for_any_bat
 def test_two_ranks_give_the_losses_of_one_with_the_same_global_batch(tmp_path: Path) -> None:
     alone = tmp_path / "alone"
     make_channels(alone)
-    configure(alone, image_size=64, **SGD)
+    configure(alone, **SGD)
     with Job([alone]) as job:
         codes, outputs = job.finish()
     assert codes == [0], outputs
-    roots = two_hosts(tmp_path, image_size=64, **SGD)
+    roots = two_hosts(tmp_path, **SGD)
     with Job(roots) as job:
         codes, outputs = job.finish()
     assert codes == [0, 0], outputs
