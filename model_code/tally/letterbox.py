@@ -3,6 +3,8 @@
 Training, evaluation and the endpoint all call `letterbox`; it is the only place where it happens. Needs Pillow only.
 """
 
+import contextlib
+
 from PIL import Image, ImageOps
 
 FILL: tuple[int, int, int] = (124, 116, 104)
@@ -18,6 +20,8 @@ def upright_rgb(image: Image.Image) -> Image.Image:
     16-bit grey keeps its upper byte (Pillow's own conversion would clip it to white); transparent pixels show FILL,
     "nothing here", instead of whatever colour hides below them.
     """
+    with contextlib.suppress(Exception):
+        image.getexif()  # of a damaged EXIF block Pillow complains on the first reading only; the pixels may be sound
     image = ImageOps.exif_transpose(image)
     if image.mode.startswith("I") or image.mode == "F":
         image = image.point(lambda value: value * (1 / 257) + 0).convert("L")

@@ -160,6 +160,12 @@ def test_of_an_animation_the_first_frame_is_counted(predictor: Predictor, format
     assert predictor.predict(body).count == 4
 
 
+def test_of_a_phones_jpeg_with_a_preview_the_photo_is_counted(predictor: Predictor) -> None:
+    photos = [Image.new("RGB", (40, 40), (40 * count + 10, 50, 50)) for count in (2, 5)]
+    body = encoded(photos[0], "MPO", save_all=True, append_images=photos[1:])
+    assert predictor.predict(body).count == 2
+
+
 def test_exif_rotation_is_applied_before_letterboxing() -> None:
     exif = Image.Exif()
     exif[0x0112] = 6
@@ -170,8 +176,9 @@ def test_exif_rotation_is_applied_before_letterboxing() -> None:
 
 
 @pytest.mark.filterwarnings("ignore:Corrupt EXIF data")
-def test_a_damaged_exif_block_does_not_spoil_a_sound_photo() -> None:
-    body = encoded(Image.new("RGB", (40, 40)), "JPEG", exif=b"Exif\x00\x00MM\x00*\xff\xff\xff\xff")
+@pytest.mark.parametrize("block", [b"MM\x00*\xff\xff\xff\xff", b"no TIFF at all", b"II*\x00"])
+def test_a_damaged_exif_block_does_not_spoil_a_sound_photo(block: bytes) -> None:
+    body = encoded(Image.new("RGB", (40, 40)), "JPEG", exif=b"Exif\x00\x00" + block)
     assert decode(body, 32, LIMITS).shape == (32, 32, 3)
 
 
