@@ -111,7 +111,9 @@ class Deployer:
             if reason is None:
                 self._callbacks.success(token, {"endpoint_name": ENDPOINT_NAME, "model_package_arn": arn})
             else:
-                self._callbacks.failure(token, f"{arn} was not deployed: {reason}")
+                name = arn.rpartition("model-package/")[2]
+                self._listen(Event("note", "Deploy", f"{name} was not deployed: {reason}"))  # the token's reason is cut
+                self._callbacks.failure(token, f"{name} was not deployed: {reason}")
         except KeyError as error:
             self._listen(Event("note", "Deploy", f"the answer came too late: {error.args[0]}"))
 

@@ -80,6 +80,9 @@ class PlainDisplay:
         if event.kind == "progress":
             self._progress(event)
             return
+        if event.kind == "note":
+            self._print(f"{event.step}: {event.text}")
+            return
         word = "cached" if event.cached else _WORDS.get(event.kind, event.kind)
         took = f" in {event.seconds:.1f} s" if event.seconds is not None else ""
         self._print(f"{event.step}: {word}{took}" + (f": {event.text}" if event.text else ""))

@@ -159,9 +159,9 @@ def code_commit() -> str:
         return "unknown"
 
 
-def code_version() -> str:
+def code_version(image: Path) -> str:
     """A name for the code that jobs run; as the image's tag it makes changed code miss the step cache."""
-    package = REPOSITORY / "model_code" / "tally"
+    package = image / "tally"
     sources = sorted(p for p in package.rglob("*") if p.suffix in (".py", ".html"))
     lines = [f"{path.relative_to(package)} {file_digest(path, 'sha256')}" for path in sources]
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()[:12]

@@ -21,7 +21,7 @@ from local.stopping import StopSignal
 
 MARK = "TALLY_ML_ROOT"
 _POLL_SECONDS = 0.05
-_SAMPLE_SECONDS = 0.5
+_SAMPLE_SECONDS = 1.0
 
 
 class Process:
@@ -91,13 +91,10 @@ class Process:
         self._reader.join(timeout=5)
 
     def sample_memory(self) -> None:
-        """Update `peak_bytes`: resident memory of the process and its descendants, shared pages counted each time."""
+        """Update `peak_bytes`: memory of the process and its descendants, a page that several share counted once."""
         with contextlib.suppress(psutil.Error):
             first = psutil.Process(self.pid)
-            total = 0
-            for process in [first, *first.children(recursive=True)]:
-                with contextlib.suppress(psutil.Error):
-                    total += process.memory_info().rss
+            total = sum(map(_memory, [first, *first.children(recursive=True)]))
             self.peak_bytes = max(self.peak_bytes, total)
 
     def _read(self, log: Path) -> None:
@@ -110,6 +107,15 @@ class Process:
                 line = raw.decode("utf-8", "replace").rstrip("\n")
                 self._last.append(line)
                 self._on_line(line)
+
+
+def _memory(process: psutil.Process) -> int:
+    """Proportional set size on Linux; elsewhere resident size, which counts shared libraries for each process."""
+    try:
+        used = process.memory_full_info()
+        return int(getattr(used, "pss", used.rss))
+    except psutil.Error:
+        return 0
 
 
 def marked(tree: str) -> list[psutil.Process]:

@@ -32,9 +32,10 @@ _ID_ALPHABET = string.ascii_lowercase + string.digits
 _KEPT_EXECUTIONS = 10
 
 
-def run(settings: RunSettings, stream: TextIO) -> int:
+def run(settings: RunSettings, stream: TextIO, image: Path = REPOSITORY / "model_code") -> int:
     """Execute one run and return the exit code: 0 also when the gate refuses, 1 failed, 130 stopped.
 
+    `image` is the folder whose package `tally` stands for both container images.
     LocalError when the run cannot start: bad data, an unwritable build directory, another run at work there.
     """
     started = time.monotonic()
@@ -42,7 +43,7 @@ def run(settings: RunSettings, stream: TextIO) -> int:
     with _only_run(settings.build), make_display(stream) as display:
         (settings.build / "summary.json").unlink(missing_ok=True)
         photos = settings.data or sample_photos(settings, display)
-        summary = _Run(settings, display).execute(photos, started)
+        summary = _Run(settings, display, image).execute(photos, started)
     write_summary(settings.build, summary)
     print_summary(summary, settings.build, stream)
     return _EXIT_CODES[summary["status"]]
@@ -51,15 +52,16 @@ def run(settings: RunSettings, stream: TextIO) -> int:
 class _Run:
     """What belongs together while one run lasts."""
 
-    def __init__(self, settings: RunSettings, display: Display):
+    def __init__(self, settings: RunSettings, display: Display, image: Path):
         self._settings = settings
         self._display = display
+        self._image = image
         self._unseen = UnseenPhoto(settings.seed)
         self._engine: Engine | None = None
 
     def execute(self, photos: Path, started: float) -> dict[str, Any]:
         """Open the emulated account, run the pipeline in it, ask the served model, tidy up."""
-        containers = Containers(python_path=REPOSITORY / "model_code", environment={"TALLY_GIT_COMMIT": code_commit()})
+        containers = Containers(python_path=self._image, environment={"TALLY_GIT_COMMIT": code_commit()})
         with Laptop(self._settings, self._display.listen, self._smoke_photo, containers) as laptop:
             self._laptop = laptop
             self._engine = engine = self._prepare(photos)
@@ -76,7 +78,7 @@ class _Run:
             f"{upload.removed} removed"
         )
         laptop.save()
-        definition = Definition.parse(pipeline_definition(settings, laptop))
+        definition = Definition.parse(pipeline_definition(settings, laptop, code_version(self._image)))
         identity = "".join(secrets.choice(_ID_ALPHABET) for _ in range(12))
         info = ExecutionInfo(GROUP, identity, time.time(), REGION)
         folder = settings.build / "executions" / identity
@@ -137,12 +139,11 @@ class _Run:
         )
 
 
-def pipeline_definition(settings: RunSettings, laptop: Laptop) -> dict[str, Any]:
-    """The deployed pipeline's definition, with the names of the emulated account."""
+def pipeline_definition(settings: RunSettings, laptop: Laptop, version: str) -> dict[str, Any]:
+    """The deployed pipeline's definition, with the names of the emulated account; `version` becomes the images' tag."""
     from pipeline.definition import build  # the SageMaker SDK takes seconds to import: not for --help
     from pipeline.settings import example_settings
 
-    version = code_version()
     weights = settings.weights
     return build(
         example_settings(

@@ -33,6 +33,7 @@ class LaptopDefaults:
 
 
 DEFAULTS = LaptopDefaults()
+_WEIGHTS = (".pth", ".safetensors")
 _AT_LEAST_ONE = (
     "image_size",
     "epochs",
@@ -75,8 +76,10 @@ class RunSettings:
                 raise LocalError(f"{_option(name)} is {getattr(self, name)}; it must be at least 1")
         if self.seed < 0:
             raise LocalError(f"--seed is {self.seed}; it must be 0 or more")
-        if self.weights is not None and not self.weights.is_file():
-            raise LocalError(f"--weights {self.weights} is not a file; give a file of pretrained weights (.pth)")
+        if self.weights is not None and (not self.weights.is_file() or self.weights.suffix not in _WEIGHTS):
+            raise LocalError(
+                f"--weights {self.weights} is not a file of weights; give a file named {' or '.join(_WEIGHTS)}"
+            )
         known = {item.name for item in fields(self)}
         for name in self.parameters:
             if not re.fullmatch(r"[A-Za-z][A-Za-z0-9]*", name) or name in known:
