@@ -21,7 +21,8 @@ from local.stopping import StopSignal
 
 MARK = "TALLY_ML_ROOT"
 _POLL_SECONDS = 0.05
-_SAMPLE_SECONDS = 1.0
+_SAMPLE_SECONDS = 0.5
+_SAMPLE_SHARE = 0.01  # of one core's time: reading the page tables of a large process takes tens of milliseconds
 
 
 class Process:
@@ -143,9 +144,11 @@ def run_together(
             if failed or stop.is_set() or time.monotonic() > deadline:
                 break
             if time.monotonic() >= next_sample:
+                began = time.monotonic()
                 for process in processes:
                     process.sample_memory()
-                next_sample = time.monotonic() + _SAMPLE_SECONDS
+                cost = time.monotonic() - began
+                next_sample = began + max(_SAMPLE_SECONDS, cost / _SAMPLE_SHARE)
             time.sleep(_POLL_SECONDS)
         failed = failed or [p for p in processes if p.returncode not in (None, 0)]
         if any(p.returncode is None for p in processes):
