@@ -7,10 +7,12 @@ import argparse
 import sys
 import traceback
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 from tally.container import train, write_failure
 from tally.errors import TallyError
 from tally.paths import MlPaths
+from tally.privileges import drop_privileges
 
 
 def _train(argv: list[str], paths: MlPaths) -> int:
@@ -43,6 +45,15 @@ def _evaluate(argv: list[str], paths: MlPaths) -> int:
     return 0
 
 
+def _writable(command: str, paths: MlPaths) -> tuple[Path, ...]:
+    """What SageMaker mounts for a command to write; a serving container gets nothing of the kind."""
+    if command == "train":
+        return paths.model, paths.output_data.parent, paths.checkpoints
+    if command == "serve":
+        return ()
+    return paths.processing_outputs, paths.exit_message.parent
+
+
 _COMMANDS: dict[str, tuple[Callable[[list[str], MlPaths], int], str]] = {
     "train": (_train, "a training job: reads input/config and the channels, writes model/"),
     "serve": (_serve, "the model server: /ping and /invocations on port 8080"),
@@ -65,6 +76,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = parser.parse_args(argv)
     paths = MlPaths.from_env()
     try:
+        drop_privileges(_writable(arguments.command, paths))
         return _COMMANDS[arguments.command][0](arguments.rest, paths)
     except TallyError as error:
         reason = str(error)

@@ -5,6 +5,7 @@ What happens to a photo is a function of (seed, epoch, photo), never of the work
 
 import io
 import math
+import os
 import random
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -132,16 +133,26 @@ def training_loader(
     """Return a loader of one rank's share, and its batches to `start` at an epoch and step."""
     photos = TrainingPhotos(split, settings.image_size, Augmentation.of(settings), settings.seed)
     batches = ResumableBatches(photos, settings, ranks)
+    workers = loader_workers(settings)
     loader: DataLoader[Batch] = DataLoader(
         photos,
         batch_sampler=batches,
-        num_workers=settings.workers,
-        persistent_workers=settings.workers > 0,
-        prefetch_factor=4 if settings.workers else None,
+        num_workers=workers,
+        persistent_workers=workers > 0,
+        prefetch_factor=4 if workers else None,
         collate_fn=_collate,
         pin_memory=ranks.device.type == "cuda",
     )
     return loader, batches
+
+
+def loader_workers(settings: TrainingSettings) -> int:
+    """Loader processes of this rank: what is asked for, else the CPUs that ranks' own threads leave, at most 8."""
+    if settings.workers >= 0:
+        return settings.workers
+    ranks_here = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
+    busy = 1 if torch.cuda.is_available() else torch.get_num_threads()
+    return max(0, min(8, len(os.sched_getaffinity(0)) // ranks_here - busy))
 
 
 def validation_loader(split: Split, settings: TrainingSettings, ranks: Ranks) -> DataLoader[Batch]:
@@ -151,8 +162,7 @@ def validation_loader(split: Split, settings: TrainingSettings, ranks: Ranks) ->
         ValidationPhotos(split, settings.image_size),
         sampler=mine,
         batch_size=max(1, settings.batch_size // ranks.world),
-        num_workers=settings.workers,
-        persistent_workers=settings.workers > 0,
+        num_workers=loader_workers(settings),
         collate_fn=_collate,
         pin_memory=ranks.device.type == "cuda",
     )

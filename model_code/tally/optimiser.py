@@ -21,8 +21,9 @@ def make_optimiser(network: nn.Module, settings: TrainingSettings) -> torch.opti
         {"params": [p for p in learning if p.ndim <= 1], "weight_decay": 0.0},
     ]
     if settings.optimizer == "sgd":
-        return torch.optim.SGD(groups, lr=settings.lr, momentum=settings.momentum, nesterov=settings.momentum > 0)
-    return torch.optim.AdamW(groups, lr=settings.lr)
+        nesterov = settings.momentum > 0
+        return torch.optim.SGD(groups, lr=settings.lr, momentum=settings.momentum, nesterov=nesterov, fused=True)
+    return torch.optim.AdamW(groups, lr=settings.lr, fused=True)
 
 
 def learning_rate(settings: TrainingSettings, epochs_done: float) -> float:

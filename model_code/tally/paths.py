@@ -58,9 +58,14 @@ class MlPaths:
         """One ProcessingInput, mounted at `/opt/ml/processing/input/<name>`."""
         return self.root / "processing" / "input" / name
 
+    @property
+    def processing_outputs(self) -> Path:
+        """The parent of all ProcessingOutputs."""
+        return self.root / "processing" / "output"
+
     def processing_output(self, name: str) -> Path:
         """One ProcessingOutput, uploaded from `/opt/ml/processing/output/<name>`."""
-        return self.root / "processing" / "output" / name
+        return self.processing_outputs / name
 
     @property
     def exit_message(self) -> Path:

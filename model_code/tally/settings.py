@@ -49,7 +49,7 @@ class TrainingSettings:
     patience: int = 0  # epochs without a better validation accuracy before stopping; 0 never stops early
     amp: bool = True  # mixed precision; GPUs only
     sync_batchnorm: bool = True  # batch statistics over all ranks: results do not depend on their number
-    workers: int = 1  # loader processes a rank
+    workers: int = -1  # loader processes a rank; -1: one a CPU that no rank uses, at most 8
     processes: int = 0  # ranks a host; 0: one a GPU, or one on a host without GPUs
     seed: int = 0
     trial: bool = False  # part of a tuning job: judged by its metrics, exports no model
@@ -114,7 +114,7 @@ _RANGES: tuple[tuple[str, float, float], ...] = (
     ("rotation", 0, 180),
     ("color_jitter", 0, 1),
     ("patience", 0, 10_000),
-    ("workers", 0, 128),
+    ("workers", -1, 128),
     ("processes", 0, 64),
     ("seed", 0, 2**31 - 1),
 )
