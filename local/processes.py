@@ -17,6 +17,7 @@ from pathlib import Path
 
 import psutil
 
+from local.memory import MemoryMeter
 from local.stopping import StopSignal
 
 MARK = "TALLY_ML_ROOT"
@@ -35,10 +36,11 @@ class Process:
         environment: Mapping[str, str],
         folder: Path,
         log: Path,
+        meter: MemoryMeter,
         on_line: Callable[[str], None] = lambda _line: None,
     ):
         self.name = log.stem
-        self.peak_bytes = 0
+        self._meter = meter
         self._mark = environment[MARK]
         self._on_line = on_line
         self._last: deque[str] = deque(maxlen=40)
@@ -90,13 +92,13 @@ class Process:
             self._process.kill()
         self._process.wait()
         self._reader.join(timeout=5)
+        self._meter.hold(self.pid, 0)
 
     def sample_memory(self) -> None:
-        """Update `peak_bytes`: memory of the process and its descendants, a page that several share counted once."""
+        """Tell the meter what the process and its descendants hold, a page that several share counted once."""
         with contextlib.suppress(psutil.Error):
             first = psutil.Process(self.pid)
-            total = sum(map(_memory, [first, *first.children(recursive=True)]))
-            self.peak_bytes = max(self.peak_bytes, total)
+            self._meter.hold(self.pid, sum(map(_memory, [first, *first.children(recursive=True)])))
 
     def _read(self, log: Path) -> None:
         stream = self._process.stdout

@@ -11,6 +11,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, TextIO
 
+import psutil
+
 from local.cloud import REGION
 from local.definition import Definition
 from local.display import Display, make_display
@@ -132,6 +134,7 @@ class _Run:
         return summarize(
             execution,
             seconds=time.monotonic() - started,
+            peak_mb=laptop.workspace.meter.peak_mb + psutil.Process().memory_info().rss / 1e6,
             evaluation=evaluation,
             prediction=prediction,
             reports=reports,
@@ -158,6 +161,7 @@ def pipeline_definition(settings: RunSettings, laptop: Laptop, version: str) -> 
             model_package_group=GROUP,
             spot=False,
             pretrained=weights is not None,
+            hyperparameters={"workers": "0"},  # two cores: loader processes would cost memory and take turns with ranks
             weights_uri=laptop.upload_weights(weights, settings.backbone) if weights else None,
         )
     )

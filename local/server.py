@@ -13,6 +13,7 @@ from local.jobs.archive import unpack
 from local.jobs.containers import Containers
 from local.jobs.tree import Tree
 from local.jobs.workspace import free_port
+from local.memory import MemoryMeter
 from local.processes import Process
 from local.s3uri import S3Uri
 from local.stopping import StopSignal
@@ -34,8 +35,9 @@ class Answer:
 class ModelServer:
     """One running server on loopback. `model_url` is the model.tar.gz it serves."""
 
-    def __init__(self, process: Process, tree: Tree, port: int, model_url: str):
+    def __init__(self, process: Process, meter: MemoryMeter, tree: Tree, port: int, model_url: str):
         self._process = process
+        self._meter = meter
         self._tree = tree
         self._port = port
         self.model_url = model_url
@@ -47,9 +49,9 @@ class ModelServer:
 
     @property
     def peak_mb(self) -> float:
-        """Most resident memory seen so far, in MB of 10^6 bytes."""
+        """Most memory seen so far, in MB of 10^6 bytes."""
         self._process.sample_memory()
-        return self._process.peak_bytes / 1e6
+        return self._meter.peak_mb
 
     def predict(self, photo: bytes, name: str) -> Answer:
         """POST a photo to /invocations; its type follows from the extension of `name`."""
@@ -110,10 +112,12 @@ def start_server(
     archive.unlink()
     chosen = port or free_port()
     bind = {"TALLY_BIND_HOST": "127.0.0.1", "SAGEMAKER_BIND_TO_PORT": str(chosen)}
+    meter = MemoryMeter()
     process = Process(
         [*containers.entrypoint(image), "serve"],
         environment=containers.variables(tree, 1, bind),
         folder=tree.root,
         log=folder / "server.log",
+        meter=meter,
     )
-    return ModelServer(process, tree, chosen, model_url)
+    return ModelServer(process, meter, tree, chosen, model_url)

@@ -22,13 +22,13 @@ class LaptopDefaults:
 
     backbone: str = "resnet18"
     image_size: int = 64
-    epochs: int = 8
+    epochs: int = 6
     baseline_epochs: int = 2
     hpo_epochs: int = 2
     hpo_jobs: int = 4
     hpo_parallelism: int = 2
     instances: int = 2
-    sample_photos: int = 1500
+    sample_photos: int = 1000
     seed: int = 0
 
 

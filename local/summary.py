@@ -36,6 +36,7 @@ def summarize(
     execution: Execution,
     *,
     seconds: float,
+    peak_mb: float,
     evaluation: Mapping[str, Any] | None,
     prediction: Mapping[str, Any] | None,
     reports: Mapping[str, Path],
@@ -50,6 +51,7 @@ def summarize(
     return {
         "status": status,
         "seconds": round(seconds, 1),
+        "peak_mb": round(peak_mb),
         "steps": {
             name: {
                 "status": record.status,
@@ -90,7 +92,7 @@ def print_summary(summary: Mapping[str, Any], build: Path, stream: TextIO) -> No
     for name, path in summary["reports"].items():
         console.print(Text(f"Report on {name}: {build / path}"))
     console.print(Text(f"Summary: {build / 'summary.json'}"))
-    ending = f"Status: {summary['status']} after {summary['seconds']:.0f} s"
+    ending = f"Status: {summary['status']} after {summary['seconds']:.0f} s, {summary['peak_mb']} MB at most"
     console.print(Text(ending + (f". {summary['failure_reason']}" if summary["failure_reason"] else "")))
     console.print(Text(summary["limits"]))
 

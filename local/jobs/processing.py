@@ -40,7 +40,7 @@ def run_processing_job(request: Mapping[str, Any], workspace: Workspace, context
             tree.remove()
     if message := trees[names[0]].read_text("output/message"):
         answer["ExitMessage"] = message[-1024:]
-    return JobResult(answer, sum(p.peak_bytes for p in processes) / 1e6)
+    return JobResult(answer, context.meter.peak_mb)
 
 
 def _prepare(
@@ -67,7 +67,14 @@ def _start(tree: Tree, request: Mapping[str, Any], workspace: Workspace, context
     environment = workspace.containers.variables(tree, workspace.limits.threads, request.get("Environment", {}))
     log = context.folder / f"{name}.log"
     try:
-        return Process(argv, environment=environment, folder=tree.root, log=log, on_line=context.on_line)
+        return Process(
+            argv,
+            environment=environment,
+            folder=tree.root,
+            log=log,
+            meter=context.meter,
+            on_line=context.on_line,
+        )
     except OSError as error:
         raise StepError(f"cannot start {argv[0]!r}: {error}") from error
 

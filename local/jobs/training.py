@@ -71,7 +71,7 @@ def run_training_job(
         answer["FailureReason"] = failure_reason(failed, trees, "output/failure")
     elif ending == "timeout":
         answer["FailureReason"] = f"the job ran past MaxRuntimeInSeconds={max_seconds}"
-    return JobResult(answer, sum(p.peak_bytes for p in processes) / 1e6)
+    return JobResult(answer, context.meter.peak_mb)
 
 
 def _prepare(
@@ -131,7 +131,12 @@ def _start(
     environment = workspace.containers.variables(tree, workspace.limits.threads, requested)
     try:
         return Process(
-            argv, environment=environment, folder=tree.root, log=context.folder / f"{name}.log", on_line=on_line
+            argv,
+            environment=environment,
+            folder=tree.root,
+            log=context.folder / f"{name}.log",
+            meter=context.meter,
+            on_line=on_line,
         )
     except OSError as error:
         raise StepError(f"cannot start {argv[0]!r}: {error}") from error

@@ -13,6 +13,7 @@ from local.jobs.ranges import as_strings, for_container
 from local.jobs.search import Search
 from local.jobs.training import run_training_job
 from local.jobs.workspace import JobContext, JobResult, Workspace
+from local.memory import MemoryMeter
 from local.s3uri import S3Uri
 from local.stopping import StopSignal
 
@@ -99,6 +100,7 @@ def _run_trial(
         stop=trial.stop,
         on_line=lambda line: context.on_line(f"trial {trial.number + 1}: {line}"),
         note=context.note,
+        meter=MemoryMeter(context.meter),
     )
     try:
         trial.result = run_training_job(job, workspace, inner, on_metric)
@@ -173,7 +175,7 @@ def _result(
         best = max(finished, key=lambda t: (sign * (t.objective or 0.0), -t.number))
         answer["HyperParameterTuningJobStatus"] = "Completed"
         answer["BestTrainingJob"] = _summary(request, best)
-    return JobResult(answer, max((t.result.peak_mb for t in trials if t.result), default=0.0))
+    return JobResult(answer, context.meter.peak_mb)
 
 
 def _no_success(request: Mapping[str, Any], trials: list[Trial]) -> str:

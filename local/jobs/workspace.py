@@ -2,12 +2,13 @@
 
 import socket
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from local.jobs.containers import Containers
 from local.jobs.inputs import Inputs
+from local.memory import MemoryMeter
 from local.stopping import StopSignal
 
 
@@ -26,7 +27,7 @@ class Limits:
 
 @dataclass(frozen=True)
 class Workspace:
-    """Shared by all jobs: S3, the input cache, what images mean, limits."""
+    """Shared by all jobs: S3, the input cache, what images mean, limits, the memory of all of them together."""
 
     s3: Any
     inputs: Inputs
@@ -34,6 +35,7 @@ class Workspace:
     limits: Limits
     region: str = "eu-west-1"
     account: str = "123456789012"
+    meter: MemoryMeter = field(default_factory=MemoryMeter)
 
     def arn(self, kind: str, name: str) -> str:
         """ARN of a job."""
@@ -48,17 +50,18 @@ class Workspace:
 
 @dataclass(frozen=True)
 class JobContext:
-    """One job's folder (logs and trees), its stop signal and where its output lines go."""
+    """One job's folder (logs and trees), its stop signal, where its output lines go, and its memory."""
 
     folder: Path
     stop: StopSignal
     on_line: Callable[[str], None]
     note: Callable[[str], None]
+    meter: MemoryMeter = field(default_factory=MemoryMeter)
 
 
 @dataclass(frozen=True)
 class JobResult:
-    """A Describe* answer and the most memory the job held, in MB of 10^6 bytes."""
+    """A Describe* answer and the most memory that the job's processes held at one time, in MB of 10^6 bytes."""
 
     describe: Mapping[str, Any]
     peak_mb: float

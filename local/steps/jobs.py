@@ -11,6 +11,7 @@ from local.jobs.processing import run_processing_job
 from local.jobs.training import run_training_job
 from local.jobs.tuning import run_tuning_job
 from local.jobs.workspace import JobContext, JobResult, Workspace
+from local.memory import MemoryMeter
 from local.requests import check
 from local.steps.base import StepContext, StepResult
 
@@ -31,7 +32,9 @@ class JobRunner:
         """Run the job with the step's arguments; StepError with its FailureReason unless it completed."""
         request = {**arguments, self.name_key: context.job_name}
         check(self.operation, request)
-        job = JobContext(context.folder, context.stop, context.progress, context.note)
+        job = JobContext(
+            context.folder, context.stop, context.progress, context.note, MemoryMeter(self.workspace.meter)
+        )
         try:
             result = self.run_job(request, self.workspace, job)
         except ClientError as error:

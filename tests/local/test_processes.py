@@ -6,6 +6,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from local.memory import MemoryMeter
 from local.processes import Process, marked, run_together
 from local.stopping import StopSignal
 
@@ -23,6 +24,7 @@ def start(tmp_path: Path):
     def start_program(program: str, name: str = "algo-1", **more) -> Process:
         environment = {**os.environ, "TALLY_ML_ROOT": str(tmp_path / name)}
         log = tmp_path / "logs" / f"{name}.log"
+        more.setdefault("meter", MemoryMeter())
         process = Process([sys.executable, "-c", program], environment=environment, folder=tmp_path, log=log, **more)
         started.append(process)
         return process
@@ -79,6 +81,18 @@ def test_what_an_instance_leaves_behind_in_a_session_of_its_own_is_ended_with_it
 
 def test_the_peak_of_memory_counts_children(start):
     hold = "b = bytearray(80_000_000); import time; time.sleep(1.6)"
-    process = start(f"import subprocess, sys; subprocess.run([sys.executable, '-c', {hold!r}])")
+    run = MemoryMeter()
+    job = MemoryMeter(run)
+    process = start(f"import subprocess, sys; subprocess.run([sys.executable, '-c', {hold!r}])", meter=job)
     run_together([process], stop=StopSignal(), max_seconds=20, grace_seconds=1)
-    assert process.peak_bytes > 80_000_000
+    assert 80 < job.peak_mb == run.peak_mb
+
+
+def test_the_peak_of_several_is_the_most_that_they_held_at_the_same_time():
+    run = MemoryMeter()
+    one, two = MemoryMeter(run), MemoryMeter(run)
+    one.hold(1, 3_000_000)
+    two.hold(2, 2_000_000)
+    one.hold(1, 0)
+    two.hold(2, 4_000_000)
+    assert (one.peak_mb, two.peak_mb, run.peak_mb) == (3, 4, 5)
