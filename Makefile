@@ -2,27 +2,32 @@
 #   make run                       the whole loop on synthetic photos
 #   make run DATA=../photos        the same on your photos; `make help` lists the options
 .DEFAULT_GOAL := help
-.PHONY: help run test e2e lint format definition snapshot requirements clean
+.PHONY: help run options test e2e lint format definition snapshot requirements clean
 
 PYTHON ?= python3
 UV_VERSION := 0.13.8
 BIN := .venv/bin
 BUILD ?= build/run
 
-# What `make run` takes, and the option of `python -m local run` behind it.
-RUN_OPTIONS = $(if $(DATA),--data $(DATA)) $(if $(GROUPS_CSV),--groups $(GROUPS_CSV)) $(if $(LIST),--list $(LIST)) \
-	$(if $(BACKBONE),--backbone $(BACKBONE)) $(if $(WEIGHTS),--weights $(WEIGHTS)) $(if $(IMAGE_SIZE),--image-size $(IMAGE_SIZE)) \
-	$(if $(EPOCHS),--epochs $(EPOCHS)) $(if $(HPO_JOBS),--hpo-jobs $(HPO_JOBS)) $(if $(INSTANCES),--instances $(INSTANCES)) \
-	$(if $(SEED),--seed $(SEED)) --build $(BUILD)
+# What `make run` takes on its command line (never from the environment): each variable is the option of
+# `python -m local run` of that name.
+RUN_VARIABLES := DATA GROUPS LIST BACKBONE WEIGHTS IMAGE_SIZE EPOCHS BASELINE_EPOCHS HPO_EPOCHS HPO_JOBS \
+	HPO_PARALLELISM INSTANCES MAX_INSTANCES SAMPLE_PHOTOS SEED PORT PARAMETER
+option = --$(subst _,-,$(shell echo $(1) | tr A-Z a-z))
+RUN_OPTIONS = $(foreach name,$(RUN_VARIABLES),$(if $(findstring command,$(origin $(name))),$(call option,$(name)) '$($(name))'))
 
 help: ## this list
 	@grep -hE '^[a-z0-9]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
 	@echo
-	@echo "options of make run: DATA=folder GROUPS_CSV=file LIST=file BACKBONE=name WEIGHTS=file IMAGE_SIZE=pixels EPOCHS=n"
-	@echo "                     HPO_JOBS=n INSTANCES=n SEED=n BUILD=folder"
+	@echo "options of make run, as in make run DATA=../photos EPOCHS=3:"
+	@echo "  BUILD $(RUN_VARIABLES)" | fmt -w 100
+	@echo "  what they mean: make options"
 
 run: .venv/installed ## photos in, a judged and served counter out, through the real pipeline definition
-	@$(BIN)/python -m local run $(RUN_OPTIONS)
+	@$(BIN)/python -m local run --build '$(BUILD)' $(RUN_OPTIONS)
+
+options: .venv/installed ## what make run can be told
+	@$(BIN)/python -m local run --help
 
 test: .venv/installed ## unit tests and short jobs, a few minutes
 	$(BIN)/pytest

@@ -2,7 +2,7 @@
 
     network = build_network("resnet18", dropout=0.2)
     load_pretrained(network, find_weights("pretrained", "resnet18", [paths.channel("weights")]))
-    freeze(network, "backbone")
+    freeze(network, "backbone", pretrained=True)
 
 `PhotoNetwork` takes uint8 photos and normalises inside, so training, export and serving cannot disagree on it.
 """
@@ -154,8 +154,11 @@ def _in_new_layer(network: PhotoNetwork, name: str) -> bool:
     return name.rpartition(".")[0] == last.rpartition(".")[0]
 
 
-def freeze(network: PhotoNetwork, what: str) -> None:
+def freeze(network: PhotoNetwork, what: str, pretrained: bool) -> None:
     """Freeze `none`, the `backbone`, or `all_but_last_stage`; the head always learns.
+
+    Batch statistics of frozen parts stay as they are when they are `pretrained`. Those of random weights describe
+    nothing yet, so they go on settling while the weights stay.
 
     The last stage is what follows the last halving of the feature maps: `layer4` of a ResNet, the last convolution
     block of a VGG, `features[14:]` of MobileNetV2.
@@ -169,7 +172,7 @@ def freeze(network: PhotoNetwork, what: str) -> None:
     for module in frozen:
         for parameter in module.parameters():
             parameter.requires_grad = False
-    network.frozen = tuple(frozen)
+    network.frozen = tuple(frozen) if pretrained else ()
     network.train(network.training)
 
 

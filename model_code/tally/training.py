@@ -51,7 +51,7 @@ def run_rank(paths: MlPaths) -> int:
         weights = find_weights(settings.weights, settings.backbone, [paths.channel("weights")])
         if weights:
             load_pretrained(network, weights)
-        freeze(network, settings.freeze)
+        freeze(network, settings.freeze, pretrained=weights is not None)
         if ranks.is_first:
             _announce(settings, train, validation, ranks.world, weights)
         identity = settings.as_dict() | {"train": train.sha256, "validation": validation.sha256}

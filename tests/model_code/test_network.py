@@ -30,7 +30,7 @@ def test_every_family_maps_photos_to_five_logits(backbone: str) -> None:
 def test_freezing_leaves_the_head_or_the_last_stage_learning(backbone: str) -> None:
     def learning(what: str) -> set[str]:
         network = build_network(backbone, dropout=0)
-        freeze(network, what)
+        freeze(network, what, pretrained=True)
         return {name for name, parameter in network.named_parameters() if parameter.requires_grad}
 
     everything, head, stage = learning("none"), learning("backbone"), learning("all_but_last_stage")
@@ -43,20 +43,21 @@ def test_freezing_leaves_the_head_or_the_last_stage_learning(backbone: str) -> N
 )
 def test_the_last_stage_is_the_last_resolution(backbone: str, stage: str) -> None:
     network = build_network(backbone, dropout=0)
-    freeze(network, "all_but_last_stage")
+    freeze(network, "all_but_last_stage", pretrained=True)
     learning = [name for name, parameter in network.named_parameters() if parameter.requires_grad]
     assert learning[0].startswith(stage)
 
 
-def test_frozen_batch_statistics_do_not_move() -> None:
+@pytest.mark.parametrize("pretrained", [True, False])
+def test_frozen_batch_statistics_move_only_where_they_describe_nothing_yet(pretrained: bool) -> None:
     network = build_network("resnet18", dropout=0)
-    freeze(network, "all_but_last_stage")
+    freeze(network, "all_but_last_stage", pretrained)
     before = {name: value.clone() for name, value in network.named_buffers()}
     network.train()
     network(torch.randint(0, 256, (4, 32, 32, 3), dtype=torch.uint8))
     moved = {name for name, value in network.named_buffers() if not torch.equal(value, before[name])}
     assert moved
-    assert all("layer4" in name for name in moved)
+    assert all("layer4" in name for name in moved) == pretrained
 
 
 def test_an_unknown_backbone_is_an_error_that_suggests_others() -> None:

@@ -31,7 +31,7 @@ def test_step_cuts_every_so_many_epochs_and_constant_stays() -> None:
 
 def test_what_is_frozen_is_not_optimised_and_biases_are_not_decayed() -> None:
     network = build_network("resnet18", dropout=0)
-    freeze(network, "backbone")
+    freeze(network, "backbone", pretrained=True)
     decayed, plain = make_optimiser(network, TrainingSettings(weight_decay=0.1)).param_groups
     assert [tuple(parameter.shape) for parameter in decayed["params"]] == [(5, 512)]
     assert [tuple(parameter.shape) for parameter in plain["params"]] == [(5,)]

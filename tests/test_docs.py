@@ -1,0 +1,86 @@
+"""The documents say only what exists: targets, options, parameters, files."""
+
+import os
+import re
+import subprocess
+import sys
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
+MAKEFILE = (ROOT / "Makefile").read_text()
+RUN_VARIABLES = re.findall(r"[A-Z_]+", MAKEFILE.split("RUN_VARIABLES :=")[1].split("\noption")[0])
+MAKE_VARIABLES = {*RUN_VARIABLES, "BUILD", "PYTHON"}
+
+
+@cache
+def help_text(module: str, *command: str) -> str:
+    return subprocess.run(
+        [sys.executable, "-m", module, *command, "--help"],
+        cwd=ROOT, capture_output=True, text=True, check=True,
+    ).stdout  # fmt: skip
+
+
+def code(page: Path) -> str:
+    """Code blocks and inline code of a page."""
+    text = page.read_text()
+    return "\n".join(re.findall(r"```\w*\n(.*?)```", text, re.S) + re.findall(r"`([^`\n]+)`", text))
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_make_targets_and_variables_exist(page: Path) -> None:
+    for line in re.findall(r"^\s*(?:\$ )?make ([^#\n]*)", code(page), re.M):
+        words = line.split()
+        for word in words:
+            name, is_variable, _ = word.partition("=")
+            if is_variable:
+                assert name in MAKE_VARIABLES, f"{page.name}: make has no variable {name}"
+            elif re.fullmatch(r"[a-z0-9-]+", word):
+                assert re.search(rf"^{word}:", MAKEFILE, re.M), f"{page.name}: make has no target {word}"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_files_that_are_named_exist(page: Path) -> None:
+    named = re.findall(r"\]\(([^)#:]+)\)", page.read_text())
+    for name in named:
+        assert (page.parent / name).exists(), f"{page.name} links to {name}"
+    for name in re.findall(
+        r"`((?:docs|model_code|pipeline|local|lambda|tests|requirements)/[\w./-]+)`", page.read_text()
+    ):
+        assert (ROOT / name).exists(), f"{page.name} names {name}"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_options_of_our_commands_exist(page: Path) -> None:
+    for module, rest in re.findall(r"python -m ((?:local|pipeline|tally)[\w.]*)([^\n|]*)", code(page)):
+        words = rest.split()
+        commands = [word for word in words[:1] if re.fullmatch(r"[a-z]+", word)]
+        if module == "tally":
+            continue  # its options are tested with the container
+        text = help_text(module, *commands)
+        for option in re.findall(r"--[a-z-]+", rest):
+            assert option in text, f"{page.name}: {module} has no option {option}"
+
+
+def test_every_option_of_the_runner_is_a_variable_of_make_and_back() -> None:
+    options = set(re.findall(r"^  (--[a-z-]+)", help_text("local", "run"), re.M)) - {"--build"}
+    assert options == {f"--{name.lower().replace('_', '-')}" for name in RUN_VARIABLES}
+
+
+def test_make_passes_only_what_its_command_line_says() -> None:
+    def command(*words: str) -> str:
+        environment = {**os.environ, "PORT": "80", "DATA": "elsewhere"}
+        done = subprocess.run(["make", "-n", "run", *words], cwd=ROOT, env=environment, capture_output=True, text=True)
+        return " ".join(done.stdout.strip().splitlines()[-1].split())
+
+    assert command() == ".venv/bin/python -m local run --build 'build/run'"
+    assert command("HPO_JOBS=5", "DATA=a b", "BUILD=x").endswith("--build 'x' --data 'a b' --hpo-jobs '5'")
+
+
+def test_make_help_lists_every_target_a_person_would_type() -> None:
+    listed = subprocess.run(["make", "help"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    for target in ("run", "options", "test", "e2e", "lint", "definition", "clean"):
+        assert re.search(rf"^{target} ", listed, re.M), target
