@@ -1,0 +1,131 @@
+"""The main job again and again, as a person runs it: real photos in, real training, real server."""
+
+import json
+import re
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from local.sample_data import generate
+from tests.shared import shared_dir
+
+pytestmark = pytest.mark.e2e
+ROOT = Path(__file__).resolve().parents[2]
+SMALL = {"EPOCHS": 3, "HPO_EPOCHS": 1, "HPO_JOBS": 4, "BASELINE_EPOCHS": 1}
+
+
+class Runs:
+    """`make run`, with everything it writes under one folder."""
+
+    def __init__(self, build: Path) -> None:
+        self.build = build
+
+    def run(self, **variables: Any) -> dict[str, Any]:
+        words = [f"{name}={value}" for name, value in variables.items()]
+        done = subprocess.run(
+            ["make", "run", f"BUILD={self.build}", *words], cwd=ROOT, capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-2000:]
+        summary: dict[str, Any] = json.loads((self.build / "summary.json").read_text())
+        assert f"Status: {summary['status']}" in done.stdout
+        for report in summary["reports"].values():
+            assert str(self.build / report) in done.stdout
+            page = (self.build / report).read_text()
+            assert not re.search(r"""(src|href)=["'](?!#|data:)""", page), f"{report} must open without network"
+        return summary
+
+    def objects(self, pattern: str) -> dict[str, dict[str, Any]]:
+        """Stored objects whose key matches, by the part that the pattern captures."""
+        stored = json.loads((self.build / "state" / "objects.json").read_text())["objects"]
+        return {match[1]: entry for entry in stored if (match := re.fullmatch(pattern, entry["key"]))}
+
+    def shards(self, execution: str) -> dict[str, str]:
+        found = self.objects(rf"executions/{execution}/Preprocess/(\w+/(?:shard|manifest|part)-.*)")
+        return {name: entry["etag"] for name, entry in found.items()}
+
+    def sides(self, execution: str) -> dict[str, str]:
+        """The split of every prepared photo."""
+        sides = {}
+        for side, entry in self.objects(rf"executions/{execution}/Preprocess/(\w+)/manifest-.*").items():
+            for line in (self.build / "state" / entry["file"]).read_text().splitlines():
+                sides[json.loads(line)["id"]] = side
+        return sides
+
+    def epochs(self, execution: str) -> list[dict[str, str]]:
+        """What Train said of each epoch, but for times."""
+        log = (self.build / "executions" / execution / "Train" / "algo-1.log").read_text()
+        lines = [line for line in log.splitlines() if line.startswith("epoch=")]
+        assert lines
+        timed = ("seconds", "photos_per_second")
+        pairs = [dict(word.split("=") for word in line.split()) for line in lines]
+        return [{name: value for name, value in pair.items() if name not in timed} for pair in pairs]
+
+
+def execution(summary: dict[str, Any]) -> str:
+    return str(summary["execution"]).rpartition("/")[2]
+
+
+def test_a_first_model_is_promoted_the_same_again_is_refused_and_more_photos_promote_a_better_one(
+    tmp_path: Path,
+) -> None:
+    everything, photos, runs = tmp_path / "everything", tmp_path / "photos", Runs(tmp_path / "build")
+    generate(everything, photos=1500, seed=0)
+    files = sorted((everything / "bin-images").iterdir())
+    for kind in ("bin-images", "metadata"):
+        (photos / kind).mkdir(parents=True)
+    for file in files[: len(files) // 2]:
+        shutil.copy(file, photos / "bin-images")
+        shutil.copy(everything / "metadata" / f"{file.stem}.json", photos / "metadata")
+
+    first = runs.run(DATA=photos, **SMALL)
+    assert (first["status"], first["champion_name"]) == ("succeeded", "baseline")
+    assert first["gate"]["verdict"] == "promote"
+    assert first["steps"]["Train"]["status"] == "Succeeded"
+    assert "ranks=2" in (tmp_path / "build/executions" / execution(first) / "Train" / "algo-1.log").read_text()
+    assert first["prediction"]["from"] == "deployed"
+    assert first["peak_mb"] < 4000
+    sides, shards, epochs = (look(execution(first)) for look in (runs.sides, runs.shards, runs.epochs))
+
+    again = runs.run(DATA=photos, **SMALL)
+    assert again["status"] == "refused"
+    assert again["gate"]["verdict"] == "reject"
+    assert again["steps"]["Preprocess"]["cached"]
+    assert (again["gate"]["b"], again["gate"]["c"]) == (0, 0), "the same photos and seed give the same model"
+    assert runs.epochs(execution(again)) == epochs
+    assert again["prediction"]["from"] == "champion"
+    assert again["prediction"]["model"] == first["prediction"]["model"]
+
+    shutil.copytree(everything, photos, dirs_exist_ok=True)
+    more = runs.run(DATA=photos, **SMALL | {"EPOCHS": 12})
+    assert more["champion_name"].endswith("/1"), "judged against the model in service"
+    assert (more["status"], more["gate"]["verdict"]) == ("succeeded", "promote"), more["gate"]["reason"]
+    assert not more["steps"]["Preprocess"]["cached"]
+    grown = runs.sides(execution(more))
+    assert len(grown) > 1.5 * len(sides)
+    assert {name: grown[name] for name in sides} == sides, "every photo stays on its side"
+    assert more["prediction"]["model"] != first["prediction"]["model"]
+
+    fresh = Runs(tmp_path / "fresh")
+    half = tmp_path / "half"
+    for kind in ("bin-images", "metadata"):
+        (half / kind).mkdir(parents=True)
+    for file in files[: len(files) // 2]:
+        shutil.copy(file, half / "bin-images")
+        shutil.copy(everything / "metadata" / f"{file.stem}.json", half / "metadata")
+    elsewhere = fresh.run(DATA=half, **SMALL)
+    assert fresh.shards(execution(elsewhere)) == shards, "byte for byte"
+    assert fresh.epochs(execution(elsewhere)) == epochs
+
+
+def test_real_photos_of_the_public_bucket_go_all_the_way(tmp_path: Path) -> None:
+    photos, weights = shared_dir("abid/aft-vbi-pds"), shared_dir("weights/mobilenet_v2_imagenet.pth")
+    summary = Runs(tmp_path / "build").run(
+        DATA=photos, BACKBONE="mobilenet_v2", WEIGHTS=weights, IMAGE_SIZE=96, **SMALL | {"EPOCHS": 2}
+    )
+    assert summary["status"] in ("succeeded", "refused")
+    assert summary["gate"]["verdict"] in ("promote", "reject", "underpowered")
+    assert summary["gate"]["n"] > 10
+    assert 1 <= summary["prediction"]["count"] <= 5
