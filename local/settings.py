@@ -23,7 +23,7 @@ class LaptopDefaults:
     backbone: str = "shufflenet_v2_x1_0"  # learns the sample photos as well as resnet18 in a quarter of the time
     image_size: int = 64
     epochs: int = 12
-    baseline_epochs: int = 2
+    baseline_epochs: int = 4  # random features: their batch statistics take a hundred steps to settle
     hpo_epochs: int = 3
     hpo_jobs: int = 4
     hpo_parallelism: int = 2

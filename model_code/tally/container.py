@@ -58,15 +58,19 @@ def train(paths: MlPaths) -> int:
     error_file.parent.mkdir(parents=True, exist_ok=True)
     error_file.unlink(missing_ok=True)
     environment = os.environ | _environment(cluster, processes) | {"TORCHELASTIC_ERROR_FILE": str(error_file)}
-    child = subprocess.Popen(_command(cluster, processes), env=environment)
     stopping = False
+    child: subprocess.Popen[bytes] | None = None
 
     def pass_on(number: int, _frame: object) -> None:
         nonlocal stopping
         stopping = True
-        child.send_signal(number)
+        if child:
+            child.send_signal(number)
 
     signal.signal(signal.SIGTERM, pass_on)
+    child = subprocess.Popen(_command(cluster, processes), env=environment)
+    if stopping:  # the signal came while the child was being made
+        child.send_signal(signal.SIGTERM)
     code = child.wait()
     if stopping:
         return STOPPED

@@ -13,7 +13,7 @@ from datetime import timedelta
 import numpy as np
 import torch
 import torch.distributed as dist
-from torch import Tensor
+from torch import Tensor, nn
 
 _TIMEOUT = timedelta(minutes=10)
 
@@ -46,6 +46,12 @@ class Ranks:
         vote = torch.tensor([int(flag)])
         dist.all_reduce(vote, op=dist.ReduceOp.MAX, group=self.control)
         return bool(vote.item())
+
+    def align(self, network: nn.Module) -> None:
+        """Give every rank rank 0's buffers: batch statistics that ranks gathered apart must not judge apart."""
+        if self.world > 1:
+            for buffer in network.buffers():
+                dist.broadcast(buffer, 0)
 
     def wait(self) -> None:
         """Go on when every rank is here."""

@@ -207,6 +207,7 @@ class Trainer:
     def _validate(self) -> tuple[float, Tensor]:
         """Mean cross-entropy (unweighted, unsmoothed) and confusion matrix over the validation split."""
         self._network.eval()
+        self._ranks.align(self._network)
         loss_sum = torch.zeros(1, dtype=torch.float64, device=self._ranks.device)
         confusion = _no_confusion(self._ranks)
         for photos, labels in self._validation:

@@ -15,6 +15,8 @@ import psutil
 import pytest
 
 from tally.data.shard_writer import write_split
+from tally.data.shards import Split
+from tally.loader import ValidationPhotos
 from tests.model_code.jobs import Job, configure, losses, make_channels, prepared
 
 HOSTS = ("algo-1", "algo-2")
@@ -74,6 +76,21 @@ def test_two_ranks_give_the_losses_of_one_with_the_same_global_batch(tmp_path: P
     assert " ranks=2 " in outputs[0]
     assert "epoch=" not in outputs[1], "only rank 0 reports"
     np.testing.assert_allclose(losses(roots[0]), losses(alone), rtol=TOLERANCE)
+
+
+def test_what_ranks_report_of_validation_is_what_the_exported_model_does(tmp_path: Path) -> None:
+    roots = two_hosts(tmp_path, sync_batchnorm="false")
+    with Job(roots) as job:
+        codes, outputs = job.finish()
+    assert codes == [0, 0], outputs
+    training = json.loads((roots[0] / "model" / "training.json").read_text())
+    reported = training["history"][training["best_epoch"]]["validation_loss"]
+    session = onnxruntime.InferenceSession(roots[0] / "model" / "model.onnx", providers=["CPUExecutionProvider"])
+    photos = ValidationPhotos(Split.open(roots[0] / "input" / "data" / "validation"), 32)
+    pixels, labels = zip(*(photos[index] for index in range(len(photos))), strict=True)
+    (answers,) = session.run(None, {"photos": np.stack(pixels)})
+    ours = -np.log(answers[np.arange(len(labels)), labels]).mean()
+    assert reported == pytest.approx(ours, rel=1e-3)
 
 
 def test_the_same_seed_gives_the_same_losses_to_the_last_bit_and_another_seed_others(tmp_path: Path) -> None:
