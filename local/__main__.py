@@ -7,11 +7,11 @@ from pathlib import Path
 from local.errors import LocalError
 from local.settings import DEFAULTS, RunSettings
 
-_NUMBERS = (
+_NUMBERS: tuple[tuple[str, int | None, str], ...] = (
     ("image-size", DEFAULTS.image_size, "side of the photos that the network sees, in pixels"),
     ("epochs", DEFAULTS.epochs, "epochs of the final training"),
-    ("baseline-epochs", DEFAULTS.baseline_epochs, "epochs of the baseline"),
-    ("hpo-epochs", DEFAULTS.hpo_epochs, "epochs of each trial of the search"),
+    ("baseline-epochs", None, "epochs of the baseline; without it a third of --epochs"),
+    ("hpo-epochs", None, "epochs of each trial of the search; without it a quarter of --epochs"),
     ("hpo-jobs", DEFAULTS.hpo_jobs, "trials of the search"),
     ("hpo-parallelism", DEFAULTS.hpo_parallelism, "trials at the same time"),
     ("instances", DEFAULTS.instances, "processes of the final training (DDP)"),

@@ -1,5 +1,6 @@
 """What `python -m local run` may be told, checked once."""
 
+import math
 import os
 import re
 import socket
@@ -23,8 +24,6 @@ class LaptopDefaults:
     backbone: str = "shufflenet_v2_x1_0"  # learns the sample photos as well as resnet18 in a quarter of the time
     image_size: int = 64
     epochs: int = 12
-    baseline_epochs: int = 4  # random features: their batch statistics take a hundred steps to settle
-    hpo_epochs: int = 3
     hpo_jobs: int = 4
     hpo_parallelism: int = 2
     instances: int = 2
@@ -37,8 +36,6 @@ _WEIGHTS = (".pth", ".safetensors")
 _AT_LEAST_ONE = (
     "image_size",
     "epochs",
-    "baseline_epochs",
-    "hpo_epochs",
     "hpo_jobs",
     "hpo_parallelism",
     "instances",
@@ -59,8 +56,8 @@ class RunSettings:
     backbone: str = DEFAULTS.backbone
     image_size: int = DEFAULTS.image_size
     epochs: int = DEFAULTS.epochs
-    baseline_epochs: int = DEFAULTS.baseline_epochs
-    hpo_epochs: int = DEFAULTS.hpo_epochs
+    baseline_epochs: int | None = None  # None: a third of `epochs`
+    hpo_epochs: int | None = None  # None: a quarter of `epochs`
     hpo_jobs: int = DEFAULTS.hpo_jobs
     hpo_parallelism: int = DEFAULTS.hpo_parallelism
     instances: int = DEFAULTS.instances
@@ -74,6 +71,9 @@ class RunSettings:
         for name in _AT_LEAST_ONE:
             if getattr(self, name) < 1:
                 raise LocalError(f"{_option(name)} is {getattr(self, name)}; it must be at least 1")
+        for name in ("baseline_epochs", "hpo_epochs"):
+            if (value := getattr(self, name)) is not None and value < 1:
+                raise LocalError(f"{_option(name)} is {value}; it must be at least 1")
         if self.seed < 0:
             raise LocalError(f"--seed is {self.seed}; it must be 0 or more")
         if self.weights is not None and (not self.weights.is_file() or self.weights.suffix not in _WEIGHTS):
@@ -93,8 +93,8 @@ class RunSettings:
             "Backbone": self.backbone,
             "ImageSize": self.image_size,
             "Epochs": self.epochs,
-            "BaselineEpochs": self.baseline_epochs,
-            "HpoEpochs": self.hpo_epochs,
+            "BaselineEpochs": self.baseline_epochs or math.ceil(self.epochs / 3),
+            "HpoEpochs": self.hpo_epochs or math.ceil(self.epochs / 4),
             "HpoJobs": self.hpo_jobs,
             "HpoParallelism": min(self.hpo_parallelism, self.hpo_jobs),
             "TrainInstanceCount": self.instances,

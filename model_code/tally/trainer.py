@@ -29,6 +29,8 @@ from tally.optimiser import class_weights, learning_rate, make_optimiser
 from tally.ranks import Ranks, seed_all
 from tally.settings import TrainingSettings
 
+_PROGRESS_SECONDS = 10
+
 
 @dataclass(frozen=True)
 class EpochResult:
@@ -133,6 +135,7 @@ class Trainer:
         # A step is left unfinished on no rank: all of them see the same vote.
         self._batches.start(position.epoch, position.step)
         self._model.train()
+        said = time.monotonic()
         for photos, labels in self._loader:
             lr = learning_rate(self._settings, position.epoch + position.step / len(self._batches))
             seed_all(self._settings.seed, position.epoch, position.step, self._ranks.rank)
@@ -140,6 +143,9 @@ class Trainer:
             loss_sum += loss.detach().double() * len(labels)
             confusion += _confusion(logits, labels)
             position.step += 1
+            if self._ranks.is_first and time.monotonic() - said > _PROGRESS_SECONDS:
+                said = time.monotonic()
+                print(f"progress epoch={position.epoch} step={position.step}/{len(self._batches)}", flush=True)
             if position.step < len(self._batches) and self._ranks.any(self._stop()):
                 break
         position.loss_sum, position.confusion = float(loss_sum), confusion.cpu()
