@@ -14,7 +14,7 @@ from tests.shared import shared_dir
 
 pytestmark = pytest.mark.e2e
 ROOT = Path(__file__).resolve().parents[2]
-SMALL = {"EPOCHS": 3, "HPO_EPOCHS": 1, "HPO_JOBS": 4, "BASELINE_EPOCHS": 1}
+SMALL = {"EPOCHS": 6, "HPO_EPOCHS": 2, "HPO_JOBS": 4, "BASELINE_EPOCHS": 2}
 
 
 class Runs:
@@ -99,7 +99,7 @@ def test_a_first_model_is_promoted_the_same_again_is_refused_and_more_photos_pro
     assert again["prediction"]["model"] == first["prediction"]["model"]
 
     shutil.copytree(everything, photos, dirs_exist_ok=True)
-    more = runs.run(DATA=photos, **SMALL | {"EPOCHS": 12})
+    more = runs.run(DATA=photos, EPOCHS=16)
     assert more["champion_name"].endswith("/1"), "judged against the model in service"
     assert (more["status"], more["gate"]["verdict"]) == ("succeeded", "promote"), more["gate"]["reason"]
     assert not more["steps"]["Preprocess"]["cached"]
@@ -123,7 +123,7 @@ def test_a_first_model_is_promoted_the_same_again_is_refused_and_more_photos_pro
 def test_real_photos_of_the_public_bucket_go_all_the_way(tmp_path: Path) -> None:
     photos, weights = shared_dir("abid/aft-vbi-pds"), shared_dir("weights/mobilenet_v2_imagenet.pth")
     summary = Runs(tmp_path / "build").run(
-        DATA=photos, BACKBONE="mobilenet_v2", WEIGHTS=weights, IMAGE_SIZE=96, **SMALL | {"EPOCHS": 2}
+        DATA=photos, BACKBONE="mobilenet_v2", WEIGHTS=weights, IMAGE_SIZE=96, **SMALL | {"EPOCHS": 2, "HPO_EPOCHS": 1}
     )
     assert summary["status"] in ("succeeded", "refused")
     assert summary["gate"]["verdict"] in ("promote", "reject", "underpowered")

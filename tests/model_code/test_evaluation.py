@@ -49,13 +49,20 @@ class Job:
         return self.paths.processing_output("evaluation")
 
 
-def make_job(root: Path, accuracy: Mapping[str, float], photos_a_group: int = 3, seed: int = 0) -> Job:
+def make_job(
+    root: Path,
+    accuracy: Mapping[str, float],
+    photos_a_group: int = 3,
+    seed: int = 0,
+    always: Mapping[str, int] | None = None,
+) -> Job:
     generator = np.random.default_rng(seed)
     true = generator.choice([1, 2, 3, 4, 5], N, p=[0.3, 0.2, 0.1, 0.15, 0.25])
     answers = {}
     for name in MODELS:
         right = generator.random(N) < accuracy[name]
         answers[name] = np.where(right, true, 1 + (true + generator.integers(0, 4, N)) % 5).tolist()
+    answers |= {name: [count] * N for name, count in (always or {}).items()}
     groups = [f"block:{i // photos_a_group}" for i in range(N)]
     paths = MlPaths(root)
     write_test_split(paths.processing_input("test"), true.tolist(), *(answers[name] for name in MODELS), groups)
@@ -195,6 +202,18 @@ def test_the_same_model_as_its_own_champion_is_not_promoted(tmp_path: Path) -> N
     (job.paths.processing_input("champion") / "model.tar.gz").write_bytes(challenger.read_bytes())
     gate = job.run()["gate"]
     assert (gate["verdict"], gate["b"], gate["c"], gate["p_value"]) == ("reject", 0, 0, 1.0)
+
+
+@pytest.mark.parametrize(("champion", "verdict"), [("baseline", "promote"), ("group/3", "reject")])
+def test_recall_is_guarded_for_a_model_in_service_and_not_for_a_baseline_that_has_one_answer(
+    tmp_path: Path, champion: str, verdict: str
+) -> None:
+    job = make_job(tmp_path, GOOD | {"challenger": 0.75}, always={"champion": 1})
+    gate = job.run("--champion-name", champion)["gate"]
+    assert gate["verdict"] == verdict
+    assert [guard["name"] for guard in gate["guards"] if not guard["holds"]] == (
+        [] if verdict == "promote" else ["recall_1"]
+    )
 
 
 def test_settings_reach_the_gate(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ import argparse
 import json
 import tempfile
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from tally.data.shards import Split
@@ -20,6 +21,7 @@ from tally.gate import GateSettings, decide
 from tally.paths import MlPaths
 
 MODELS = ("challenger", "champion", "baseline")
+BASELINE = "baseline"  # what FindChampion calls the champion when no model is in service
 
 
 def main(argv: list[str], paths: MlPaths) -> None:
@@ -82,7 +84,12 @@ def _parse(argv: list[str]) -> tuple[argparse.Namespace, GateSettings]:
     arguments = parser.parse_args(argv)
     if arguments.seed < 0:
         raise TallyError(f"--seed is {arguments.seed}; it must not be negative")
-    return arguments, GateSettings(**{name: getattr(arguments, name) for name in help_texts})
+    settings = GateSettings(**{name: getattr(arguments, name) for name in help_texts})
+    if arguments.champion_name == BASELINE:
+        # Recall guards keep what users of a model in service have. A baseline serves nobody, and one that always gives
+        # the same answer has a perfect recall that no good model reaches.
+        settings = replace(settings, max_recall_drop=1.0)
+    return arguments, settings
 
 
 def _warnings(split: Split, scored: Mapping[str, Scored]) -> tuple[str, ...]:
