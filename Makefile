@@ -30,7 +30,7 @@ options: .venv/installed ## what make run can be told
 	@$(BIN)/python -m local run --help
 
 test: .venv/installed ## unit tests and short jobs, a few minutes
-	$(BIN)/pytest
+	$(BIN)/pytest -n auto --maxprocesses=4 --dist=loadfile
 
 e2e: .venv/installed ## whole loops, slow
 	$(BIN)/pytest -m e2e

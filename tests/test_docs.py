@@ -74,7 +74,8 @@ def test_make_passes_only_what_its_command_line_says() -> None:
     def command(*words: str) -> str:
         environment = {**os.environ, "PORT": "80", "DATA": "elsewhere"}
         done = subprocess.run(["make", "-n", "run", *words], cwd=ROOT, env=environment, capture_output=True, text=True)
-        return " ".join(done.stdout.strip().splitlines()[-1].split())
+        (line,) = [line for line in done.stdout.splitlines() if " -m local run" in line]
+        return " ".join(line.split())
 
     assert command() == ".venv/bin/python -m local run --build 'build/run'"
     assert command("HPO_JOBS=5", "DATA=a b", "BUILD=x").endswith("--build 'x' --data 'a b' --hpo-jobs '5'")
