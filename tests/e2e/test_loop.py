@@ -68,17 +68,22 @@ def execution(summary: dict[str, Any]) -> str:
     return str(summary["execution"]).rpartition("/")[2]
 
 
+def copy_half(source: Path, target: Path) -> None:
+    """Copy the photos with the smaller ids, and their metadata."""
+    files = sorted((source / "bin-images").iterdir())
+    for kind in ("bin-images", "metadata"):
+        (target / kind).mkdir(parents=True)
+    for file in files[: len(files) // 2]:
+        shutil.copy(file, target / "bin-images")
+        shutil.copy(source / "metadata" / f"{file.stem}.json", target / "metadata")
+
+
 def test_a_first_model_is_promoted_the_same_again_is_refused_and_more_photos_promote_a_better_one(
     tmp_path: Path,
 ) -> None:
     everything, photos, runs = tmp_path / "everything", tmp_path / "photos", Runs(tmp_path / "build")
     generate(everything, photos=1500, seed=0)
-    files = sorted((everything / "bin-images").iterdir())
-    for kind in ("bin-images", "metadata"):
-        (photos / kind).mkdir(parents=True)
-    for file in files[: len(files) // 2]:
-        shutil.copy(file, photos / "bin-images")
-        shutil.copy(everything / "metadata" / f"{file.stem}.json", photos / "metadata")
+    copy_half(everything, photos)
 
     first = runs.run(DATA=photos, **SMALL)
     assert (first["status"], first["champion_name"]) == ("succeeded", "baseline")
@@ -109,13 +114,8 @@ def test_a_first_model_is_promoted_the_same_again_is_refused_and_more_photos_pro
     assert more["prediction"]["model"] != first["prediction"]["model"]
 
     fresh = Runs(tmp_path / "fresh")
-    half = tmp_path / "half"
-    for kind in ("bin-images", "metadata"):
-        (half / kind).mkdir(parents=True)
-    for file in files[: len(files) // 2]:
-        shutil.copy(file, half / "bin-images")
-        shutil.copy(everything / "metadata" / f"{file.stem}.json", half / "metadata")
-    elsewhere = fresh.run(DATA=half, **SMALL)
+    copy_half(everything, tmp_path / "half")
+    elsewhere = fresh.run(DATA=tmp_path / "half", **SMALL)
     assert fresh.shards(execution(elsewhere)) == shards, "byte for byte"
     assert fresh.epochs(execution(elsewhere)) == epochs
 
