@@ -15,6 +15,7 @@ import onnx
 import onnxruntime
 import torch
 import torchvision
+from safetensors import SafetensorError
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
@@ -61,7 +62,7 @@ def export_model(
         )
         description = json.dumps(_describe(settings, train, validation), indent=2, sort_keys=True)
         (directory / "model.json").write_text(description + "\n", encoding="utf-8")
-    except OSError as error:
+    except (OSError, SafetensorError) as error:
         raise TallyError(f"model directory '{directory}' cannot be written ({error}); free space there") from error
     _compare(directory / "model.onnx", network, _sample(validation, settings.image_size))
 

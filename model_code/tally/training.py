@@ -24,7 +24,6 @@ from tally.paths import MlPaths
 from tally.ranks import join_ranks, seed_all
 from tally.settings import TrainingSettings
 from tally.trainer import EpochResult, Outcome, Trainer
-from tally.training_report import write_training_report
 
 STOPPED = 128 + signal.SIGTERM  # the exit code of a run that was asked to stop and can be resumed
 
@@ -117,7 +116,8 @@ def _finish(
     print(f"best_epoch={best.epoch} best_validation_accuracy={best.validation_accuracy:.6g}", flush=True)
     if settings.trial:
         return
-    from tally.export import export_model  # onnx and its exporter take seconds to import
+    from tally.export import export_model  # onnx, its exporter and matplotlib take seconds to import
+    from tally.training_report import write_training_report
 
     export_model(paths.model, network, settings, train, validation)
     history = [asdict(result) for result in outcome.history]

@@ -1,6 +1,7 @@
 """The container contract where no training is needed."""
 
 import json
+import resource
 import subprocess
 import sys
 from pathlib import Path
@@ -105,6 +106,19 @@ def test_an_unwritable_model_directory_is_named(tmp_path: Path) -> None:
     with Job([tmp_path]) as job:
         assert job.finish()[0] == [1]
     assert (tmp_path / "output" / "failure").read_text().startswith(f"model directory '{tmp_path / 'model'}' cannot be")
+
+
+def test_a_full_disk_fails_the_job_by_the_name_of_the_file(tmp_path: Path) -> None:
+    make_channels(tmp_path)
+    configure(tmp_path, epochs=1)
+    with Job([tmp_path]) as job:
+        # No file of this job, nor of the processes it starts, may grow beyond a megabyte: as if the disk were full.
+        resource.prlimit(job.processes[0].pid, resource.RLIMIT_FSIZE, (1_000_000, 1_000_000))
+        assert job.finish()[0] == [1]
+    reason = (tmp_path / "output" / "failure").read_text()
+    assert reason.startswith(f"checkpoint '{tmp_path / 'checkpoints' / 'last.pt'}' cannot be written")
+    assert "free space" in reason
+    assert not (tmp_path / "checkpoints" / "last.pt").exists(), "half a checkpoint is none"
 
 
 def test_a_job_without_its_files_says_which(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
