@@ -83,6 +83,13 @@ def main(argv: list[str] | None = None) -> int:
     except LocalError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
+    except KeyboardInterrupt:
+        print("stopped before the pipeline began", file=sys.stderr)
+        return 130
+    except OSError as error:  # a full or vanished disk, between steps: jobs report theirs as their failure reason
+        place = error.filename or options.build
+        print(f"error: {place}: {error.strerror}; free space there or choose another --build", file=sys.stderr)
+        return 1
 
 
 if __name__ == "__main__":

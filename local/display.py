@@ -1,5 +1,7 @@
 """Shows a run: a live table in a terminal, one line per event anywhere else."""
 
+import contextlib
+import io
 import threading
 import time
 from collections.abc import Sequence
@@ -26,6 +28,29 @@ _STYLES = {
 }
 _WORDS = {"started": "executing", "skipped": "not reached"}
 _QUIET_SECONDS = 10.0
+
+
+class PatientStream(io.TextIOBase):
+    """Writes to a stream until its reader is gone, and to nowhere from then on: `make run | head` runs to its end."""
+
+    def __init__(self, stream: TextIO):
+        self._stream = stream
+
+    def write(self, text: str) -> int:
+        with contextlib.suppress(BrokenPipeError):
+            self._stream.write(text)
+        return len(text)
+
+    def flush(self) -> None:
+        with contextlib.suppress(BrokenPipeError):
+            self._stream.flush()
+
+    def isatty(self) -> bool:
+        return self._stream.isatty()
+
+    @property
+    def encoding(self) -> str:  # type: ignore[override]
+        return self._stream.encoding or "utf-8"
 
 
 class Display(Protocol):

@@ -9,13 +9,13 @@ import string
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any, TextIO, cast
 
 import psutil
 
 from local.cloud import REGION
 from local.definition import Definition
-from local.display import Display, make_display
+from local.display import Display, PatientStream, make_display
 from local.engine import Engine
 from local.errors import LocalError, StepError
 from local.events import Event
@@ -44,6 +44,7 @@ def run(settings: RunSettings, stream: TextIO, image: Path = REPOSITORY / "model
     LocalError when the run cannot start: bad data, an unwritable build directory, another run at work there.
     """
     started = time.monotonic()
+    stream = cast(TextIO, PatientStream(stream))
     check_surroundings(settings)
     with _only_run(settings.build), make_display(stream) as display:
         (settings.build / "summary.json").unlink(missing_ok=True)
@@ -215,7 +216,7 @@ def _stop_on_signals(engine: Engine) -> Iterator[None]:
     def stop(number: int, _frame: object) -> None:
         engine.stop(f"stopped by {signal.Signals(number).name}")
 
-    before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
+    before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
     try:
         yield
     finally:

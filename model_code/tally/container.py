@@ -72,7 +72,9 @@ def train(paths: MlPaths) -> int:
     if stopping:  # the signal came while the child was being made
         child.send_signal(signal.SIGTERM)
     code = child.wait()
-    if stopping:
+    # A stop that went wrong (a checkpoint that could not be written) is a failure; torchrun's own word that a signal
+    # ended it is not.
+    if stopping and not _failed_while_stopping(error_file):
         return STOPPED
     if code:
         raise TallyError(_reason(error_file, code))
@@ -110,6 +112,10 @@ def _environment(cluster: Cluster, processes: int) -> Mapping[str, str]:
     if cluster.interface:
         values |= {"GLOO_SOCKET_IFNAME": cluster.interface, "NCCL_SOCKET_IFNAME": cluster.interface}
     return values
+
+
+def _failed_while_stopping(error_file: Path) -> bool:
+    return error_file.exists() and "SignalException" not in error_file.read_text(encoding="utf-8", errors="replace")
 
 
 def _reason(error_file: Path, code: int) -> str:

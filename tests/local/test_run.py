@@ -132,7 +132,17 @@ sys.exit(run(RunSettings(build=build, data=photos, hpo_jobs=2), sys.stdout, imag
 """
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=lambda n: n.name)
+def test_a_run_goes_on_when_the_reader_of_its_output_is_gone(laptop):
+    class Gone(io.StringIO):
+        def write(self, _text: str) -> int:
+            raise BrokenPipeError
+
+    laptop.behave()
+    assert run(laptop.settings, Gone(), laptop.image) == 0
+    assert json.loads((laptop.settings.build / "summary.json").read_text())["status"] == "succeeded"
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP], ids=lambda n: n.name)
 def test_stopping_a_run_ends_its_jobs_and_writes_a_summary(laptop, number):
     laptop.behave(train_seconds=30)
     build = laptop.settings.build

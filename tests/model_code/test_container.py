@@ -2,6 +2,8 @@
 
 import json
 import resource
+import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -119,6 +121,21 @@ def test_a_full_disk_fails_the_job_by_the_name_of_the_file(tmp_path: Path) -> No
     assert reason.startswith(f"checkpoint '{tmp_path / 'checkpoints' / 'last.pt'}' cannot be written")
     assert "free space" in reason
     assert not (tmp_path / "checkpoints" / "last.pt").exists(), "half a checkpoint is none"
+
+
+def test_a_stop_that_cannot_leave_a_checkpoint_is_a_failure(tmp_path: Path) -> None:
+    make_channels(tmp_path)
+    configure(tmp_path, epochs=500)
+    with Job([tmp_path]) as job:
+        stdout = job.processes[0].stdout
+        assert stdout is not None
+        while "epoch=0 " not in stdout.readline():
+            assert job.processes[0].poll() is None
+        shutil.rmtree(tmp_path / "checkpoints", ignore_errors=True)
+        (tmp_path / "checkpoints").write_text("a file where the directory was")
+        job.processes[0].send_signal(signal.SIGTERM)
+        assert job.finish(60)[0] == [1]
+    assert "last.pt' cannot be written" in (tmp_path / "output" / "failure").read_text()
 
 
 def test_a_job_without_its_files_says_which(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
