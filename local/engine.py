@@ -99,6 +99,15 @@ class Engine:
     # one step
 
     def _run_step(self, step: Step) -> None:
+        """Run a step in its thread; whatever happens, also to the listener, the main thread hears that it ended."""
+        try:
+            self._execute(step)
+        except Exception as error:
+            self._fail(self.execution.steps[step.name], f"{type(error).__name__}: {error}")
+        finally:
+            self._ended.put(step.name)
+
+    def _execute(self, step: Step) -> None:
         record = self.execution.steps[step.name]
         self._listen(Event("started", step.name))
         try:
@@ -118,7 +127,6 @@ class Engine:
             self._fail(record, f"{type(error).__name__}: {error}\n{traceback.format_exc()}")
         kind = record.status.lower()
         self._listen(Event(kind, step.name, record.reason or "", cached=record.cached, seconds=record.seconds))
-        self._ended.put(step.name)
 
     def _fail(self, record: StepRecord, reason: str) -> None:
         self._stop.set(f"step {record.name} failed")

@@ -9,6 +9,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from local.errors import LocalError
+
 
 @contextmanager
 def atomic(path: Path) -> Iterator[BinaryIO]:
@@ -32,8 +34,11 @@ def write_json(path: Path, value: Any) -> None:
 
 
 def read_json(path: Path, default: Any) -> Any:
-    """Read JSON, or return `default` when there is no such file."""
-    return json.loads(path.read_text("utf-8")) if path.exists() else default
+    """Read JSON, or return `default` when there is no such file; LocalError when it is damaged."""
+    try:
+        return json.loads(path.read_text("utf-8")) if path.exists() else default
+    except ValueError as error:
+        raise LocalError(f"{path} is damaged ({error}); delete {path.parent} to start over (make clean)") from error
 
 
 def digest(value: Any) -> str:

@@ -33,6 +33,7 @@ class LaptopDefaults:
 
 DEFAULTS = LaptopDefaults()
 _WEIGHTS = (".pth", ".safetensors")
+_SMALLEST_BATCH = 32  # of the search space; the others are its multiples
 _AT_LEAST_ONE = (
     "image_size",
     "epochs",
@@ -74,8 +75,12 @@ class RunSettings:
         for name in ("baseline_epochs", "hpo_epochs"):
             if (value := getattr(self, name)) is not None and value < 1:
                 raise LocalError(f"{_option(name)} is {value}; it must be at least 1")
-        if self.seed < 0:
-            raise LocalError(f"--seed is {self.seed}; it must be 0 or more")
+        if not 0 <= self.seed < 2**31:
+            raise LocalError(f"--seed is {self.seed}; it must be 0 or more, below {2**31}")
+        if _SMALLEST_BATCH % self.instances:
+            raise LocalError(
+                f"--instances is {self.instances}; it must divide every batch searched: 1, 2, 4, 8, 16 or 32"
+            )
         if self.weights is not None and (not self.weights.is_file() or self.weights.suffix not in _WEIGHTS):
             raise LocalError(
                 f"--weights {self.weights} is not a file of weights; give a file named {' or '.join(_WEIGHTS)}"

@@ -48,6 +48,8 @@ def summarize(
     failure = execution.reason if status != "succeeded" else None
     if prediction_failure and status == "succeeded":
         status, failure = "failed", prediction_failure
+    elif prediction_failure:
+        failure = f"{failure}; no prediction: {prediction_failure}"
     return {
         "status": status,
         "seconds": round(seconds, 1),

@@ -8,12 +8,10 @@
 """
 
 import os
-import pickle
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 from torchvision import models
@@ -132,14 +130,16 @@ def load_pretrained(network: PhotoNetwork, file: Path) -> None:
             state = load_file(file)
         else:
             state = torch.load(file, map_location="cpu", weights_only=True)
-    except (OSError, RuntimeError, ValueError, EOFError, pickle.UnpicklingError, SafetensorError) as error:
+    except Exception as error:  # what is no weights file makes its readers raise almost anything
         raise TallyError(f"weights file '{file}' cannot be read ({error}); give a .pth or .safetensors file") from error
+    if not isinstance(state, dict):
+        raise TallyError(f"weights file '{file}' holds a {type(state).__name__}; give a state dict: names to tensors")
     wanted = {
         name: value.shape
         for name, value in network.classifier.state_dict().items()
         if not _in_new_layer(network, name) and not name.endswith("num_batches_tracked")
     }
-    missing = [name for name, shape in wanted.items() if name not in state or state[name].shape != shape]
+    missing = [name for name, shape in wanted.items() if getattr(state.get(name), "shape", None) != shape]
     if missing:
         raise TallyError(
             f"weights file '{file}' does not fit backbone '{network.backbone}': {len(missing)} of {len(wanted)} "
@@ -174,6 +174,19 @@ def freeze(network: PhotoNetwork, what: str, pretrained: bool) -> None:
             parameter.requires_grad = False
     network.frozen = tuple(frozen) if pretrained else ()
     network.train(network.training)
+
+
+def check_size(network: PhotoNetwork, size: int) -> None:
+    """TallyError when the backbone cannot take photos of `size` pixels: some halve too often, some want one size."""
+    try:
+        with torch.inference_mode():
+            network.eval()(torch.zeros(1, size, size, 3, dtype=torch.uint8))
+    except (RuntimeError, AssertionError, ValueError) as error:
+        reason = str(error).splitlines()[0]
+        raise TallyError(
+            f"backbone '{network.backbone}' cannot take photos of image_size={size} ({reason}); "
+            "choose a larger image_size (224, for inception_v3 299) or another backbone"
+        ) from error
 
 
 def _units(network: PhotoNetwork) -> list[nn.Module]:

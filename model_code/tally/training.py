@@ -19,7 +19,7 @@ from torch.distributed.elastic.multiprocessing.errors import record
 from tally.checkpoint import Checkpoints
 from tally.data.shards import Split
 from tally.errors import TallyError
-from tally.network import build_network, find_weights, freeze, load_pretrained
+from tally.network import build_network, check_size, find_weights, freeze, load_pretrained
 from tally.paths import MlPaths
 from tally.ranks import join_ranks, seed_all
 from tally.settings import TrainingSettings
@@ -51,6 +51,7 @@ def run_rank(paths: MlPaths) -> int:
         if weights:
             load_pretrained(network, weights)
         freeze(network, settings.freeze, pretrained=weights is not None)
+        check_size(network, settings.image_size)
         if ranks.is_first:
             _announce(settings, train, validation, ranks.world, weights)
         identity = settings.as_dict() | {"train": train.sha256, "validation": validation.sha256}

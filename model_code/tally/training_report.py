@@ -28,7 +28,7 @@ def write_training_report(file: Path, summary: dict[str, Any]) -> None:
                 label = name.partition("_")[0] if len(names) > 1 else None
                 drawing.axes.plot(epochs, [result[name] for result in history], marker=".", label=label)
             drawing.axes.axvline(summary["best_epoch"], color="0.7", linestyle="--", linewidth=1)
-            drawing.axes.set_ylim(bottom=0)
+            drawing.axes.set_ylim(0, 1.08 * max(result[name] for name in names for result in history) or 1)
             drawing.axes.xaxis.set_major_locator(MaxNLocator(integer=True))
             if len(names) > 1:
                 drawing.axes.legend()

@@ -35,7 +35,8 @@ def test_a_number_that_is_none_is_refused_by_name(capsys):
     [
         (["--epochs", "0"], "error: --epochs is 0; it must be at least 1"),
         (["--hpo-jobs", "-3"], "error: --hpo-jobs is -3; it must be at least 1"),
-        (["--seed", "-1"], "error: --seed is -1; it must be 0 or more"),
+        (["--seed", "-1"], "error: --seed is -1; it must be 0 or more, below 2147483648"),
+        (["--instances", "3"], "error: --instances is 3; it must divide every batch searched: 1, 2, 4, 8, 16 or 32"),
         (["--parameter", "GateAlpha"], "error: --parameter GateAlpha: write NAME=VALUE, for example GateAlpha=0.01"),
         (
             ["--parameter", "gate-alpha=1"],

@@ -264,3 +264,18 @@ def test_durations_are_read_as_aws_writes_them(text, seconds):
 def test_a_duration_that_is_none_is_refused():
     with pytest.raises(LocalError, match="ExpireAfter is 'soon'"):
         duration_seconds("soon")
+
+
+@pytest.mark.parametrize("kind", ["started", "succeeded"])
+def test_a_listener_that_raises_fails_the_step_and_nothing_hangs(tmp_path, kind):
+    def listen(event):
+        if event.kind == kind and event.step == "A":
+            raise OSError("no space to save the state")
+
+    engine = engine_for([step("A"), step("B", DependsOn=["A"])], tmp_path, listen=listen)
+    done = threading.Thread(target=engine.run, daemon=True)
+    done.start()
+    done.join(10)
+    assert not done.is_alive()
+    assert engine.execution.steps["A"].status == "Failed"
+    assert "no space to save the state" in engine.execution.steps["A"].reason

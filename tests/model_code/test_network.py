@@ -8,7 +8,7 @@ from safetensors.torch import save_file
 from torch import nn
 
 from tally.errors import TallyError
-from tally.network import build_network, find_weights, freeze, load_pretrained
+from tally.network import build_network, check_size, find_weights, freeze, load_pretrained
 from tests.shared import shared_dir
 
 FAMILIES = ["resnet18", "resnet50", "efficientnet_b0", "convnext_tiny", "mobilenet_v2", "mobilenet_v3_small", "vgg11"]
@@ -85,6 +85,13 @@ def test_weights_from_a_channel_load_into_everything_but_the_head(tmp_path: Path
     assert torch.equal(network.classifier.state_dict()["classifier.1.weight"], head)
 
 
+def test_a_photo_size_that_a_backbone_cannot_take_is_named_with_it() -> None:
+    for backbone in ("inception_v3", "vit_b_32"):
+        with pytest.raises(TallyError, match=f"backbone '{backbone}' cannot take photos of image_size=64"):
+            check_size(build_network(backbone, dropout=0), 64)
+    check_size(build_network("resnet18", dropout=0), 64)
+
+
 def test_imagenet_weights_of_1000_classes_load() -> None:
     load_pretrained(build_network("mobilenet_v2", dropout=0), shared_dir("weights/mobilenet_v2_imagenet.pth"))
 
@@ -97,8 +104,8 @@ def test_weights_of_another_network_are_refused_by_name(tmp_path: Path) -> None:
 
 
 def test_damaged_weights_are_refused(tmp_path: Path) -> None:
-    for name in ("a.pth", "a.safetensors"):
-        (tmp_path / name).write_bytes(b"not weights")
+    for name, content in (("a.pth", b"not weights"), ("a.safetensors", b"not weights"), ("b.pth", b"excuse me")):
+        (tmp_path / name).write_bytes(content)
         with pytest.raises(TallyError, match=rf"{name}' cannot be read"):
             load_pretrained(build_network("resnet18", dropout=0), tmp_path / name)
 
