@@ -49,7 +49,7 @@ class PatientStream(io.TextIOBase):
         return self._stream.isatty()
 
     @property
-    def encoding(self) -> str:  # type: ignore[override]
+    def encoding(self) -> str:  # type: ignore[override]  # typeshed has an attribute
         return self._stream.encoding or "utf-8"
 
 

@@ -26,7 +26,7 @@ class StoredObject:
     file: Path
 
 
-class FileKey(FakeKey):  # type: ignore[misc]
+class FileKey(FakeKey):  # type: ignore[misc]  # moto is untyped
     """A moto object that reads its value from `path`."""
 
     def __init__(self, stored: StoredObject, account: str, region: str):

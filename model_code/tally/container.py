@@ -17,7 +17,7 @@ from typing import Any
 from tally.errors import TallyError
 from tally.paths import MlPaths
 
-STOPPED = 128 + signal.SIGTERM
+STOPPED = 128 + signal.SIGTERM  # the exit code of a run that was asked to stop and can be resumed
 _PORT = 29500
 _FAILURE_LIMIT = 1024  # characters that SageMaker shows of a failure reason
 

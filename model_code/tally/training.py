@@ -17,6 +17,7 @@ import torch
 from torch.distributed.elastic.multiprocessing.errors import record
 
 from tally.checkpoint import Checkpoints
+from tally.container import STOPPED
 from tally.data.shards import Split
 from tally.errors import TallyError
 from tally.network import build_network, check_size, find_weights, freeze, load_pretrained
@@ -24,8 +25,6 @@ from tally.paths import MlPaths
 from tally.ranks import join_ranks, seed_all
 from tally.settings import TrainingSettings
 from tally.trainer import EpochResult, Outcome, Trainer
-
-STOPPED = 128 + signal.SIGTERM  # the exit code of a run that was asked to stop and can be resumed
 
 
 def read_settings(paths: MlPaths) -> TrainingSettings:
