@@ -176,6 +176,13 @@ def test_a_value_exactly_on_its_limit_holds() -> None:
     assert all(guard.holds for guard in guards)
 
 
+def test_a_champion_that_cannot_be_measured_breaks_its_guard() -> None:
+    good = confusion_metrics(np.diag([10, 10, 10, 10, 10]))
+    unknown = replace(good, macro_f1=float("nan"), rmse=float("nan"))
+    guards = check_guards(unknown, good, (1.0, 1.0), OPEN)
+    assert [guard.name for guard in guards if not guard.holds] == ["macro_f1", "rmse"]
+
+
 def test_recall_of_a_count_without_photos_is_not_guarded() -> None:
     metrics = confusion_metrics(confusion_matrix([0, 1, 1], [0, 1, 1]))
     names = [guard.name for guard in check_guards(metrics, metrics, (1.0, 1.0), GateSettings())]

@@ -41,7 +41,7 @@ def check_guards(
 
 
 def _at_least(name: str, champion: float, challenger: float, drop: float) -> Guard:
-    limit = max(0.0, champion - drop)
+    limit = max(champion - drop, 0.0)  # in this order a champion that is not a number breaks the guard
     return Guard(name, champion, challenger, limit, holds=challenger >= limit - _SLACK)
 
 
