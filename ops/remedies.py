@@ -1,0 +1,83 @@
+"""What to do about errors of a deployment: known patterns in the CDK CLI's and CloudFormation's output."""
+
+import re
+
+from ops.errors import ASK_QUOTA, RENEW
+
+# First match wins: the particular ones before the general ones.
+_REMEDIES: tuple[tuple[str, str], ...] = (
+    (
+        r"(?P<bucket>[a-z0-9.-]{3,63}) already exists(?=.*AWS::S3::Bucket)|BucketAlreadyExists|BucketAlreadyOwnedByYou"
+        r"|AWS::S3::Bucket.*already exists",
+        "the bucket's name is taken. A former `destroy` with keep_data kept it: delete that bucket, or bring it back "
+        "into the stack with `cdk import`. If it belongs to somebody else, set another `prefix` in cdk.json",
+    ),
+    (
+        r"SSM parameter /cdk-bootstrap/|Has the environment been bootstrapped|toolkit stack.*(?:not|doesn't) exist"
+        r"|This CDK deployment requires bootstrap stack version|No bucket named 'cdk-[^']*'",
+        "the account has not been prepared for the CDK in this region: python -m ops bootstrap --env {environment}",
+    ),
+    (
+        r"Cannot connect to the Docker daemon|docker: (?:command )?not found|spawn docker ENOENT"
+        r"|Unable to execute 'docker'|docker (?:login|build).*(?:exited with|failed)",
+        "the container images are built with Docker, which does not work here. Start Docker, or give finished images: "
+        "environments.{environment}.images.train and .serve in cdk.json (docs/deploy.md, 'Images')",
+    ),
+    (
+        r"ExpiredToken|security token included in the request is (?:expired|invalid)|InvalidClientTokenId"
+        r"|SSO (?:session|token).*expired|Unable to resolve AWS account|Need to perform AWS calls for account"
+        r"|no credentials have been configured|Could not load credentials|UnrecognizedClientException",
+        RENEW,
+    ),
+    (
+        r"ResourceLimitExceeded|ServiceQuotaExceeded|LimitExceeded|service limit|exceeds? (?:the )?quota|quota exceeded",
+        ASK_QUOTA,
+    ),
+    (
+        r"UPDATE_ROLLBACK_FAILED",
+        "a stack could not even go back: docs/operations.md, 'A stack is in UPDATE_ROLLBACK_FAILED'",
+    ),
+    (
+        r"ROLLBACK_COMPLETE(?<!UPDATE_ROLLBACK_COMPLETE) state and can(?: ?not|'t) be updated"
+        r"|is in ROLLBACK_COMPLETE|ROLLBACK_FAILED",
+        "the stack's first deployment failed and left it unusable: mend the cause shown above and deploy again, the CDK "
+        "then replaces it; if it says that it cannot, delete that stack in the console first",
+    ),
+    (
+        r"_IN_PROGRESS state and can ?not be updated|is in [A-Z_]+_IN_PROGRESS",
+        "a release or another deployment is at work on that stack: wait until "
+        "`python -m ops status --env {environment}` shows it complete, and try again",
+    ),
+    (
+        r"AccessDenied|is not authorized to perform|not authorized to perform: iam:PassRole",
+        "the credentials, or the execution policy that the account was bootstrapped with, do not allow it: "
+        "docs/deploy.md, 'Permissions'",
+    ),
+    (
+        r"(?:getaddrinfo|connect) (?:ENOTFOUND|ECONNREFUSED|EAI_AGAIN)",
+        "nothing answers at that address: check the network, the region and AWS_ENDPOINT_URL "
+        "(the laptop: is `make up` running?)",
+    ),
+    (
+        r"Cannot find module|ModuleNotFoundError|No module named",
+        "a part of the tools is not installed: make deploy installs it",
+    ),
+)
+
+
+def remedy(output: str, environment: str) -> str | None:
+    """What to do about a failed CDK command with this output; None for an error that is not known."""
+    for pattern, text in _REMEDIES:
+        if re.search(pattern, output, re.IGNORECASE):
+            return text.format(environment=environment)
+    return None
+
+
+def reason(output: str) -> str:
+    """The lines of a failed CDK command's output that say why, at most a handful; empty when there are none."""
+    lines = [line.strip() for line in output.splitlines()]
+    ours = [line for line in lines if re.match(r"(?:infra\.settings\.)?SettingsError: |cdk\.json: ", line)]
+    if ours:
+        return ours[-1].split("SettingsError: ", 1)[-1]
+    failed = [line for line in lines if re.search(r"_FAILED\b|❌|\b[A-Za-z]*Error: ", line)]
+    return "\n".join(dict.fromkeys(failed[:3] + failed[-3:]))
