@@ -5,7 +5,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -67,8 +67,11 @@ class Cdk:
         """Write the templates of all stacks into `assembly`. OpsError names a malformed setting."""
         self.run("synth", ["--all", "--quiet", *self._app, *self._context])
 
-    def deploy(self, stacks: Iterable[str] = ()) -> dict[str, dict[str, str]]:
-        """Deploy the given kinds of stacks, or all; their outputs by stack name. CdkError with the reason and what to do."""
+    def deploy(self, stacks: Sequence[str] = ()) -> dict[str, dict[str, str]]:
+        """Deploy the given kinds of stacks, or all; their outputs by stack name.
+
+        CdkError with the reason and what to do.
+        """
         outputs = self.build / "outputs.json"
         outputs.unlink(missing_ok=True)
         options = ["--require-approval", "never", "--progress", "events", "--concurrency", _CONCURRENCY]
@@ -86,12 +89,12 @@ class Cdk:
             raise
         return False
 
-    def destroy(self, stacks: Iterable[str] = ()) -> None:
+    def destroy(self, stacks: Sequence[str] = ()) -> None:
         """Delete the given kinds of stacks, or all, as the last `synth` wrote them."""
         options = [*self._named(stacks), "--force", "--app", str(self.assembly)]
         self.run("destroy", options + (["--exclusively"] if stacks else []))
 
-    def _named(self, kinds: Iterable[str]) -> list[str]:
+    def _named(self, kinds: Sequence[str]) -> list[str]:
         names = [self.account.names.stack(kind) for kind in kinds]
         return names or ["--all"]
 

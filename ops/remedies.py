@@ -30,7 +30,8 @@ _REMEDIES: tuple[tuple[str, str], ...] = (
         RENEW,
     ),
     (
-        r"ResourceLimitExceeded|ServiceQuotaExceeded|LimitExceeded|service limit|exceeds? (?:the )?quota|quota exceeded",
+        r"ResourceLimitExceeded|ServiceQuotaExceeded|LimitExceeded|service limit|exceeds? (?:the )?quota"
+        r"|quota exceeded",
         ASK_QUOTA,
     ),
     (
@@ -40,8 +41,8 @@ _REMEDIES: tuple[tuple[str, str], ...] = (
     (
         r"ROLLBACK_COMPLETE(?<!UPDATE_ROLLBACK_COMPLETE) state and can(?: ?not|'t) be updated"
         r"|is in ROLLBACK_COMPLETE|ROLLBACK_FAILED",
-        "the stack's first deployment failed and left it unusable: mend the cause shown above and deploy again, the CDK "
-        "then replaces it; if it says that it cannot, delete that stack in the console first",
+        "the stack's first deployment failed and left it unusable: mend the cause shown above and deploy again, the "
+        "CDK then replaces it; if it says that it cannot, delete that stack in the console first",
     ),
     (
         r"_IN_PROGRESS state and can ?not be updated|is in [A-Z_]+_IN_PROGRESS",
