@@ -8,6 +8,7 @@ import re
 import threading
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +42,15 @@ def duration_seconds(text: str) -> float:
     return float(sum(int(n) * seconds for n, seconds in zip(match.groups(), _SECONDS, strict=True) if n))
 
 
+@dataclass(frozen=True)
+class Success:
+    """What a step left when it succeeded, and in which execution."""
+
+    outputs: Mapping[str, Any]
+    metadata: Mapping[str, Any]
+    execution_arn: str
+
+
 class StepCache:
     """Outputs of successful steps in one JSON file. `exists(uri)` says whether an S3 prefix still holds anything."""
 
@@ -51,21 +61,20 @@ class StepCache:
         self._lock = threading.Lock()
         self._entries: dict[str, dict[str, Any]] = read_json(path, {})
 
-    def find(self, step: str, kind: str, arguments: Mapping[str, Any], expire_after: str) -> dict[str, Any] | None:
-        """Return the outputs of the newest success with the same key, or None."""
+    def find(self, step: str, kind: str, arguments: Mapping[str, Any], expire_after: str) -> Success | None:
+        """Return the newest success with the same key, or None."""
         entry = self._entries.get(self._key(step, kind, arguments))
         if entry is None or self._now() - entry["at"] > duration_seconds(expire_after):
             return None
         if not all(self._exists(uri) for uri in _output_uris(entry["outputs"])):
             return None
-        outputs: dict[str, Any] = entry["outputs"]
-        return outputs
+        return Success(entry["outputs"], entry["metadata"], entry["execution_arn"])
 
-    def store(self, step: str, kind: str, arguments: Mapping[str, Any], outputs: Mapping[str, Any]) -> None:
+    def store(self, step: str, kind: str, arguments: Mapping[str, Any], success: Success) -> None:
         """Remember a success."""
         key = self._key(step, kind, arguments)
         with self._lock:
-            self._entries[key] = {"step": step, "at": self._now(), "outputs": dict(outputs)}
+            self._entries[key] = {"step": step, "at": self._now(), **vars(success)}
             same = sorted(
                 (k for k, e in self._entries.items() if e["step"] == step), key=lambda k: self._entries[k]["at"]
             )

@@ -1,5 +1,6 @@
 """Callback tokens: SendPipelineExecutionStepSuccess and ...Failure, which moto does not have."""
 
+import contextlib
 import secrets
 import string
 import threading
@@ -12,6 +13,7 @@ _LENGTH = 10  # SendPipelineExecutionStepSuccess: exactly 10 letters or digits
 
 @dataclass
 class _Waiting:
+    execution_arn: str
     answered: threading.Event = field(default_factory=threading.Event)
     outputs: dict[str, str] | None = None
     reason: str = ""
@@ -24,24 +26,27 @@ class Callbacks:
         self._lock = threading.Lock()
         self._waiting: dict[str, _Waiting] = {}
 
-    def open(self) -> str:
-        """Return a new token."""
+    def open(self, execution_arn: str) -> str:
+        """Return a new token for a step of an execution."""
         token = "".join(secrets.choice(_ALPHABET) for _ in range(_LENGTH))
         with self._lock:
-            self._waiting[token] = _Waiting()
+            self._waiting[token] = _Waiting(execution_arn)
         return token
 
-    def success(self, token: str, outputs: Mapping[str, str]) -> None:
-        """SendPipelineExecutionStepSuccess; KeyError for a token that is unknown, closed or answered already."""
-        waiting = self._pending(token)
-        waiting.outputs = dict(outputs)
-        waiting.answered.set()
+    def success(self, token: str, outputs: Mapping[str, str]) -> str:
+        """SendPipelineExecutionStepSuccess: returns the execution's ARN; KeyError for a token that is unknown, closed
+        or answered already."""
+        return self._answer(token, dict(outputs), "")
 
-    def failure(self, token: str, reason: str) -> None:
-        """SendPipelineExecutionStepFailure; KeyError as above. AWS keeps 256 characters of a reason."""
-        waiting = self._pending(token)
-        waiting.reason = reason[:256]
-        waiting.answered.set()
+    def failure(self, token: str, reason: str) -> str:
+        """SendPipelineExecutionStepFailure; as above. AWS keeps 256 characters of a reason."""
+        return self._answer(token, None, reason[:256])
+
+    def end(self, reason: str) -> None:
+        """Answer all open tokens with a failure, because nobody else will."""
+        for token in list(self._waiting):
+            with contextlib.suppress(KeyError):  # answered in this moment
+                self.failure(token, reason)
 
     def answer(self, token: str, wait_seconds: float) -> tuple[dict[str, str] | None, str] | None:
         """Wait up to `wait_seconds`: (outputs, "") on success, (None, reason) on failure, None when still open."""
@@ -53,9 +58,11 @@ class Callbacks:
         with self._lock:
             self._waiting.pop(token, None)
 
-    def _pending(self, token: str) -> _Waiting:
+    def _answer(self, token: str, outputs: dict[str, str] | None, reason: str) -> str:
         with self._lock:
             waiting = self._waiting.get(token)
             if waiting is None or waiting.answered.is_set():
                 raise KeyError(f"no callback step waits for token {token}")
-            return waiting
+            waiting.outputs, waiting.reason = outputs, reason
+            waiting.answered.set()
+            return waiting.execution_arn

@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from local.cache import StepCache
+from local.cache import StepCache, Success
 from local.definition import Definition, Step
 from local.errors import StepError, StoppedError
 from local.events import Event, Listener, silent
@@ -56,6 +56,7 @@ class Engine:
 
     def stop(self, reason: str) -> None:
         """Ask all running steps to stop and start no new ones; safe from a signal handler or another thread."""
+        self.execution.stopping = True
         self._stop.set(reason)
 
     def run(self) -> Execution:
@@ -113,11 +114,11 @@ class Engine:
         try:
             arguments = resolve(step.arguments, self._scope())
             result = self._cached(step, arguments) if step.cache_expiry is not None else None
-            record.cached = result is not None
             if result is None:
                 result = self._with_retries(step, arguments)
                 if step.cache_expiry is not None and self._cache is not None:
-                    self._cache.store(step.name, step.type, arguments, result.outputs)
+                    success = Success(result.outputs, record.metadata, self.execution.info.arn)
+                    self._cache.store(step.name, step.type, arguments, success)
             record.end("Succeeded", outputs=result.outputs, peak_mb=result.peak_mb, details=result.details)
         except StepError as failure:
             self._fail(record, failure.reason)
@@ -135,8 +136,13 @@ class Engine:
     def _cached(self, step: Step, arguments: Any) -> StepResult | None:
         if self._cache is None:
             return None
-        outputs = self._cache.find(step.name, step.type, arguments, step.cache_expiry or "")
-        return None if outputs is None else StepResult(outputs)
+        success = self._cache.find(step.name, step.type, arguments, step.cache_expiry or "")
+        if success is None:
+            return None
+        record = self.execution.steps[step.name]
+        record.cached, record.cached_from = True, success.execution_arn
+        record.metadata.update(success.metadata)
+        return StepResult(success.outputs)
 
     def _with_retries(self, step: Step, arguments: Any) -> StepResult:
         if step.type not in self._runners:
@@ -147,7 +153,10 @@ class Engine:
         while True:
             folder = self._folder / (step.name if attempt == 1 else f"{step.name}-attempt-{attempt}")
             folder.mkdir(parents=True, exist_ok=True)
-            context = StepContext(self.execution.info, step, folder, self._stop, self._listen, attempt)
+            record = self.execution.steps[step.name]
+            record.attempts = attempt
+            info = self.execution.info
+            context = StepContext(info, step, folder, self._stop, self._listen, attempt, record.metadata)
             try:
                 return self._runners[step.type].run(arguments, context)
             except StepError as failure:

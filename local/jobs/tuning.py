@@ -3,7 +3,7 @@
 import hashlib
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
@@ -16,6 +16,8 @@ from local.jobs.workspace import JobContext, JobResult, Workspace
 from local.memory import MemoryMeter
 from local.s3uri import S3Uri
 from local.stopping import StopSignal
+
+RunTrial = Callable[[Mapping[str, Any], Workspace, JobContext, Callable[[str, float], None]], JobResult]
 
 _EARLY = "early stopping"
 _DEFAULT_MAX_SECONDS = 30 * 86400
@@ -43,9 +45,13 @@ class Trial:
         return self.objective if self.status in ("Completed", "Stopped") else None
 
 
-def run_tuning_job(request: Mapping[str, Any], workspace: Workspace, context: JobContext) -> JobResult:
-    """Run the search. The job fails when no trial completed with an objective value; its reason is the first
-    trial's."""
+def run_tuning_job(
+    request: Mapping[str, Any], workspace: Workspace, context: JobContext, run_trial: RunTrial = run_training_job
+) -> JobResult:
+    """Run the search. The job fails when no trial completed with an objective value; its reason is the first trial's.
+
+    `run_trial` runs the training job of a trial.
+    """
     started = time.time()
     config = request["HyperParameterTuningJobConfig"]
     limits = config["ResourceLimits"]
@@ -66,7 +72,7 @@ def run_tuning_job(request: Mapping[str, Any], workspace: Workspace, context: Jo
             if stop.is_set():
                 break
             trial = Trial(*search.ask(), stop=StopSignal(stop))
-            futures.append(pool.submit(_run_trial, trial, search, request, workspace, context))
+            futures.append(pool.submit(_run_trial, trial, search, request, workspace, context, run_trial))
         _settle(search, futures, trials, len(futures))
     deadline.cancel()
     return _result(request, workspace, context, trials, started)
@@ -81,7 +87,12 @@ def _settle(search: Search, futures: list[Future[Trial]], trials: list[Trial], u
 
 
 def _run_trial(
-    trial: Trial, search: Search, request: Mapping[str, Any], workspace: Workspace, context: JobContext
+    trial: Trial,
+    search: Search,
+    request: Mapping[str, Any],
+    workspace: Workspace,
+    context: JobContext,
+    run_trial: RunTrial,
 ) -> Trial:
     job = _training_request(request, trial)
     objective = _objective(request)["MetricName"]
@@ -103,7 +114,7 @@ def _run_trial(
         meter=MemoryMeter(context.meter),
     )
     try:
-        trial.result = run_training_job(job, workspace, inner, on_metric)
+        trial.result = run_trial(job, workspace, inner, on_metric)
     except StepError as failure:
         trial.result = JobResult({**job, "TrainingJobStatus": "Failed", "FailureReason": failure.reason}, 0.0)
     trial.ended = time.time()

@@ -33,7 +33,8 @@ class ExecutionInfo:
 
 @dataclass(frozen=True)
 class StepContext:
-    """Where and for whom a step runs. `attempt` counts from 1."""
+    """Where and for whom a step runs. `attempt` counts from 1; a runner writes into `metadata` what
+    ListPipelineExecutionSteps shows of its kind, such as the ARN of its job, as soon as it knows it."""
 
     execution: ExecutionInfo
     step: Step
@@ -41,6 +42,7 @@ class StepContext:
     stop: StopSignal
     listen: Listener
     attempt: int = 1
+    metadata: dict[str, Any] = field(default_factory=dict)
 
     @property
     def job_name(self) -> str:

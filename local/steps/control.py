@@ -13,6 +13,7 @@ class ConditionRunner:
     def run(self, arguments: Any, context: StepContext) -> StepResult:
         """Evaluate the conditions."""
         outcome = all(holds(condition) for condition in arguments["Conditions"])
+        context.metadata["Condition"] = {"Outcome": str(outcome)}
         context.progress("holds" if outcome else "does not hold")
         return StepResult({"Outcome": outcome})
 
@@ -22,4 +23,6 @@ class FailRunner:
 
     def run(self, arguments: Any, context: StepContext) -> StepResult:
         """Raise the message."""
-        raise StepError(str(arguments.get("ErrorMessage", f"step {context.step.name} failed the execution")))
+        message = str(arguments.get("ErrorMessage", f"step {context.step.name} failed the execution"))
+        context.metadata["Fail"] = {"ErrorMessage": message}
+        raise StepError(message)

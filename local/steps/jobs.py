@@ -26,12 +26,15 @@ class JobRunner:
     operation: str
     name_key: str
     status_key: str
+    metadata_key: str
+    arn_kind: str
     run_job: RunJob
 
     def run(self, arguments: Any, context: StepContext) -> StepResult:
         """Run the job with the step's arguments; StepError with its FailureReason unless it completed."""
         request = {**arguments, self.name_key: context.job_name}
         check(self.operation, request)
+        context.metadata[self.metadata_key] = {"Arn": self.workspace.arn(self.arn_kind, context.job_name)}
         job = JobContext(
             context.folder, context.stop, context.progress, context.note, MemoryMeter(self.workspace.meter)
         )
@@ -50,18 +53,20 @@ class JobRunner:
         raise StepError(str(result.describe.get("FailureReason", f"the job ended as {status}")))
 
 
-def job_runners(workspace: Workspace) -> dict[str, JobRunner]:
-    """Step type -> runner, for all job steps."""
+def job_runners(
+    workspace: Workspace,
+    *,
+    processing: RunJob = run_processing_job,
+    training: RunJob = run_training_job,
+    tuning: RunJob = run_tuning_job,
+) -> dict[str, JobRunner]:
+    """Step type -> runner, for all job steps; the functions run the jobs."""
+
+    def runner(noun: str, metadata_key: str, arn_kind: str, run_job: RunJob) -> JobRunner:
+        return JobRunner(workspace, f"Create{noun}", f"{noun}Name", f"{noun}Status", metadata_key, arn_kind, run_job)
+
     return {
-        "Processing": JobRunner(
-            workspace, "CreateProcessingJob", "ProcessingJobName", "ProcessingJobStatus", run_processing_job
-        ),
-        "Training": JobRunner(workspace, "CreateTrainingJob", "TrainingJobName", "TrainingJobStatus", run_training_job),
-        "Tuning": JobRunner(
-            workspace,
-            "CreateHyperParameterTuningJob",
-            "HyperParameterTuningJobName",
-            "HyperParameterTuningJobStatus",
-            run_tuning_job,
-        ),
+        "Processing": runner("ProcessingJob", "ProcessingJob", "processing-job", processing),
+        "Training": runner("TrainingJob", "TrainingJob", "training-job", training),
+        "Tuning": runner("HyperParameterTuningJob", "TuningJob", "hyper-parameter-tuning-job", tuning),
     }

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from local.cache import StepCache, duration_seconds
+from local.cache import StepCache, Success, duration_seconds
 from local.definition import Definition
 from local.engine import Engine
 from local.errors import LocalError, StepError, StoppedError
@@ -245,7 +245,7 @@ def test_a_success_expires_and_counts_only_while_its_outputs_exist(tmp_path):
     now = [0.0]
     there = [True]
     cache = StepCache(tmp_path / "steps.json", exists=lambda uri: there[0], now=lambda: now[0])
-    cache.store("Prep", "Processing", arguments(), arguments())
+    cache.store("Prep", "Processing", arguments(), Success(arguments(), {}, "arn:1"))
     assert cache.find("Prep", "Processing", arguments(), "PT1H")
     there[0] = False
     assert cache.find("Prep", "Processing", arguments(), "PT1H") is None
