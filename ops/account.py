@@ -69,6 +69,11 @@ class Account:
         """The region that everything is in."""
         return str(self.session.region_name)
 
+    @property
+    def partition(self) -> str:
+        """First part of ARNs: aws, aws-cn or aws-us-gov."""
+        return str(self.session.get_partition_for_region(self.region))
+
     @cached_property
     def account_id(self) -> str:
         """Account of the credentials. OpsError when cdk.json says that the environment is in another one."""

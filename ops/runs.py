@@ -244,7 +244,7 @@ def _call(account: Account, operation: str, **request: Any) -> Any:
     except ClientError as error:
         if code(error) in ("ResourceNotFound", "ResourceNotFoundException"):
             raise OpsError(
-                f"{says(error)}: is environment {account.environment} deployed in {account.region}, and the name right? "
-                f"`runs` lists runs, `deploy` deploys"
+                f"{says(error)}: is environment {account.environment} deployed in {account.region}, and the name "
+                "right? `runs` lists runs, `deploy` deploys"
             ) from error
         raise
