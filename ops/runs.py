@@ -103,6 +103,11 @@ def runs(account: Account, limit: int = 10) -> list[Run]:
     return [_summary(item) for item in answer["PipelineExecutionSummaries"]]
 
 
+def recent(account: Account, limit: int) -> list[Run]:
+    """The newest runs; those that failed with their steps, which tell a refusal of the gate from a failure."""
+    return [describe(account, run.arn) if run.status == "Failed" else run for run in runs(account, limit)]
+
+
 def newest(account: Account) -> Run:
     """The newest run. OpsError when there was none yet."""
     found = runs(account, 1)

@@ -1,0 +1,88 @@
+"""How an environment stands: stacks, endpoint, model in service, runs, alarms, messages nobody could handle."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from botocore.exceptions import ClientError
+
+from infra.names import STACKS, VARIANT
+from ops import runs
+from ops.account import Account
+from ops.errors import code
+from ops.packages import in_service
+from ops.runs import Run
+
+
+@dataclass(frozen=True)
+class Status:
+    """What `status` shows. `stacks` by kind, None where not deployed; `endpoint` None without a model."""
+
+    stacks: dict[str, str | None]
+    endpoint: str | None
+    model: str | None
+    runs: list[Run]
+    alarms: list[str]
+    dead_letters: int
+
+    @property
+    def healthy(self) -> bool:
+        """All stacks complete, no alarm, nothing in the dead-letter queue."""
+        complete = all(state and state.endswith("_COMPLETE") and "ROLLBACK" not in state for state in self.plain())
+        return complete and not self.alarms and not self.dead_letters
+
+    def plain(self) -> list[str | None]:
+        """Stack statuses; a serving stack that went back to the former model is as good as complete."""
+        return [
+            "UPDATE_COMPLETE" if kind == "serving" and state == "UPDATE_ROLLBACK_COMPLETE" else state
+            for kind, state in self.stacks.items()
+        ]
+
+
+def status(account: Account) -> Status:
+    """Look at everything once."""
+    stacks = account.stacks()
+    return Status(
+        stacks={kind: stacks[kind]["StackStatus"] if kind in stacks else None for kind in STACKS},
+        endpoint=_endpoint(account),
+        model=in_service(account) if "serving" in stacks else None,
+        runs=runs.recent(account, 3) if "training" in stacks else [],
+        alarms=_alarms(account),
+        dead_letters=_dead_letters(account) if "release" in stacks else 0,
+    )
+
+
+def _endpoint(account: Account) -> str | None:
+    try:
+        answer = account.client("sagemaker").describe_endpoint(EndpointName=account.names.endpoint)
+    except ClientError as error:
+        if code(error) in ("ValidationException", "ResourceNotFound"):
+            return None
+        raise
+    variants = [item for item in answer.get("ProductionVariants", []) if item["VariantName"] == VARIANT]
+    counts = "".join(
+        f", {item.get('CurrentInstanceCount')} of {item.get('DesiredInstanceCount')} instances" for item in variants
+    )
+    why = answer.get("FailureReason")
+    return f"{answer['EndpointStatus']}{counts}" + (f": {why}" if why else "")
+
+
+def _alarms(account: Account) -> list[str]:
+    pages = account.client("cloudwatch").get_paginator("describe_alarms").paginate(
+        AlarmNamePrefix=account.names.base + "-", StateValue="ALARM", AlarmTypes=["MetricAlarm", "CompositeAlarm"]
+    )  # fmt: skip
+    found: list[dict[str, Any]] = [
+        alarm for page in pages for kind in ("MetricAlarms", "CompositeAlarms") for alarm in page.get(kind, [])
+    ]
+    return [f"{alarm['AlarmName']}: {alarm.get('StateReason', '')}" for alarm in found]
+
+
+def _dead_letters(account: Account) -> int:
+    sqs = account.client("sqs")
+    try:
+        url = sqs.get_queue_url(QueueName=account.names.queue("release-dead"))["QueueUrl"]
+    except ClientError as error:
+        if code(error) in ("AWS.SimpleQueueService.NonExistentQueue", "QueueDoesNotExist"):
+            return 0
+        raise
+    answer = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["ApproximateNumberOfMessages"])
+    return int(answer["Attributes"]["ApproximateNumberOfMessages"])
