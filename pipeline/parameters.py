@@ -1,5 +1,6 @@
 """Parameters of one execution: what a person may set per run, with defaults that suit AWS."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from pipeline.sdk import ParameterFloat, ParameterInteger, ParameterString
@@ -26,9 +27,12 @@ TRAINING_INSTANCES = GPU_INSTANCES + CPU_INSTANCES
 
 
 class Parameters:
-    """Every parameter of the pipeline, in the order they are declared."""
+    """Every parameter of the pipeline, in the order they are declared.
 
-    def __init__(self) -> None:
+    `defaults` replaces defaults by name; ValueError names a parameter that there is not, or a value it cannot have.
+    """
+
+    def __init__(self, defaults: Mapping[str, str | int | float] | None = None) -> None:
         self.input_prefix = ParameterString("InputPrefix", "photos")
         # Names the content of the prefix, so it has no default: same value, same photos, Preprocess from the cache.
         self.input_revision = ParameterString("InputRevision")
@@ -59,7 +63,31 @@ class Parameters:
         self.max_rmse_increase = ParameterFloat("MaxRmseIncrease", 0.05)
         self.latency_budget_ms = ParameterFloat("LatencyBudgetMs", 500.0)
         self.approval_mode = ParameterString("ApprovalMode", "automatic", ["automatic", "manual"])
+        for name, value in (defaults or {}).items():
+            self._set_default(name, value)
 
     def all(self) -> list[Any]:
         """The parameters in the order they are declared."""
         return list(vars(self).values())
+
+    def _set_default(self, name: str, value: str | int | float) -> None:
+        known = {parameter.name: parameter for parameter in self.all() if parameter is not self.input_revision}
+        if name not in known:
+            raise ValueError(
+                f"pipeline setting 'parameters' sets '{name}', which has no default; there are: {', '.join(known)}"
+            )
+        parameter = known[name]
+        kind, allowed = _KINDS[type(parameter)]
+        if isinstance(value, bool) or not isinstance(value, kind):
+            raise ValueError(f"pipeline setting 'parameters' sets '{name}' to {value!r}; it must be {allowed}")
+        if (choices := getattr(parameter, "enum_values", None)) and value not in choices:
+            listed = ", ".join(choices)
+            raise ValueError(f"pipeline setting 'parameters' sets '{name}' to {value!r}; it must be one of: {listed}")
+        parameter.default_value = float(value) if isinstance(parameter, ParameterFloat) else value
+
+
+_KINDS: dict[type, tuple[type | tuple[type, ...], str]] = {
+    ParameterString: (str, "a text"),
+    ParameterInteger: (int, "a whole number"),
+    ParameterFloat: ((int, float), "a number"),
+}

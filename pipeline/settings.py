@@ -86,6 +86,7 @@ class PipelineSettings:
     tuning_strategy: str = "Bayesian"
     search_space: SearchSpace | None = None  # None: FINE_TUNING or FROM_SCRATCH
     hyperparameters: Mapping[str, str] = field(default_factory=dict)  # fixed for every training job
+    parameters: Mapping[str, str | int | float] = field(default_factory=dict)  # defaults of `pipeline.parameters`
     limits: Limits = field(default_factory=Limits)
 
     def __post_init__(self) -> None:

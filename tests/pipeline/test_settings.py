@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from pipeline import build
 from pipeline.settings import FINE_TUNING, FROM_SCRATCH, Limits, SearchSpace, example_settings
 
 WRONG: list[tuple[dict[str, Any], str]] = [
@@ -50,3 +51,33 @@ def test_a_search_space_that_sagemaker_would_refuse_is_refused(changes: dict[str
 def test_the_search_space_depends_on_pretrained_weights() -> None:
     assert example_settings().space is FINE_TUNING
     assert example_settings(pretrained=False).space is FROM_SCRATCH
+
+
+WRONG_PARAMETERS: list[tuple[dict[str, Any], str]] = [
+    ({"Epoch": 3}, r"'parameters' sets 'Epoch', which has no default; there are: InputPrefix, Backbone, "),
+    ({"InputRevision": "a"}, "sets 'InputRevision', which has no default"),  # the same for every run: a stale cache
+    ({"Epochs": "3"}, "sets 'Epochs' to '3'; it must be a whole number"),
+    ({"Epochs": 2.5}, "sets 'Epochs' to 2.5; it must be a whole number"),
+    ({"Seed": True}, "sets 'Seed' to True; it must be a whole number"),
+    ({"GateAlpha": "low"}, "sets 'GateAlpha' to 'low'; it must be a number"),
+    ({"Backbone": 18}, "sets 'Backbone' to 18; it must be a text"),
+    ({"TrainInstanceType": "ml.p3.2xlarge"}, r"to 'ml.p3.2xlarge'; it must be one of: ml\.g4dn"),
+    ({"ApprovalMode": "never"}, "it must be one of: automatic, manual"),
+]
+
+
+@pytest.mark.parametrize(("parameters", "message"), WRONG_PARAMETERS, ids=[message for _, message in WRONG_PARAMETERS])
+def test_a_wrong_default_of_a_parameter_is_refused(parameters: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        build(example_settings(parameters=parameters))
+
+
+def test_defaults_of_parameters_replace_those_of_the_pipeline_and_nothing_else(definition: dict[str, Any]) -> None:
+    changes = {"Epochs": 3, "GateAlpha": 1, "Backbone": "resnet50", "EvaluateInstanceType": "ml.c5.2xlarge"}
+    changed = build(example_settings(parameters=changes))
+    before, after = (
+        {item["Name"]: item.get("DefaultValue") for item in each["Parameters"]} for each in (definition, changed)
+    )
+    assert after == before | {**changes, "GateAlpha": 1.0}
+    assert isinstance(after["GateAlpha"], float)  # SageMaker refuses a whole number as the default of a Float
+    assert changed["Steps"] == definition["Steps"]
