@@ -56,11 +56,13 @@ def packages(account: Account, limit: int = 20) -> list[Package]:
     }
     found: list[dict[str, Any]] = []
     while len(found) < limit:
-        answer = _listed(account, request)
+        answer = account.client("sagemaker").list_model_packages(**request)
         found += answer["ModelPackageSummaryList"]
         if not answer.get("NextToken"):
             break
         request["NextToken"] = answer["NextToken"]
+    if not found:  # listing a group that does not exist looks like an empty group
+        _check_group(account)
     found.sort(key=lambda item: int(item["ModelPackageVersion"]), reverse=True)
     return [_described(account, item["ModelPackageArn"], serving) for item in found[:limit]]
 
@@ -101,14 +103,15 @@ def _arn(account: Account, version: str) -> str:
     return f"arn:{account.partition}:sagemaker:{account.region}:{account.account_id}:model-package/{group}/{version}"
 
 
-def _listed(account: Account, request: Mapping[str, Any]) -> Mapping[str, Any]:
+def _check_group(account: Account) -> None:
     try:
-        answer: Mapping[str, Any] = account.client("sagemaker").list_model_packages(**request)
+        account.client("sagemaker").describe_model_package_group(
+            ModelPackageGroupName=account.names.model_package_group
+        )
     except ClientError as error:
         if code(error) in ("ValidationException", "ResourceNotFound"):
             raise OpsError(account.not_deployed("training")) from error
         raise
-    return answer
 
 
 def _described(account: Account, arn: str, serving: str | None) -> Package:

@@ -77,8 +77,7 @@ def remedy(output: str, environment: str) -> str | None:
 def reason(output: str) -> str:
     """The lines of a failed CDK command's output that say why, at most a handful; empty when there are none."""
     lines = [line.strip() for line in output.splitlines()]
-    ours = [line for line in lines if re.match(r"(?:infra\.settings\.)?SettingsError: |cdk\.json: ", line)]
-    if ours:
-        return ours[-1].split("SettingsError: ", 1)[-1]
+    if ours := [line.removeprefix("app.py: ") for line in lines if line.startswith("app.py: ")]:
+        return ours[-1]
     failed = [line for line in lines if re.search(r"_FAILED\b|❌|\b[A-Za-z]*Error: ", line)]
     return "\n".join(dict.fromkeys(failed[:3] + failed[-3:]))
