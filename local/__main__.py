@@ -1,11 +1,16 @@
-"""The laptop: `python -m local run` executes the deployed pipeline's definition with emulated AWS and real jobs."""
+"""The laptop: the whole platform in an emulated AWS account, with real jobs and a real model server."""
 
 import argparse
+import signal
 import sys
 from pathlib import Path
 
+from local.emulator.errors import EmulatorError
 from local.errors import LocalError
 from local.settings import DEFAULTS, RunSettings
+from ops.errors import OpsError
+
+BUILD = "build/run"
 
 _NUMBERS: tuple[tuple[str, int | None, str], ...] = (
     ("image-size", DEFAULTS.image_size, "side of the photos that the network sees, in pixels"),
@@ -25,31 +30,39 @@ def parser() -> argparse.ArgumentParser:
     """The command line."""
     root = argparse.ArgumentParser(prog="python -m local", description=__doc__)
     commands = root.add_subparsers(dest="command", required=True)
-    run = commands.add_parser(
-        "run",
-        help="photos to a judged and served model",
-        description="Run the pipeline on photos and ask the served model about one that it has not seen.",
-        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
-    )
-    run.add_argument(
+    for name, text, description in (
+        ("run", "photos to a judged and served model", "Deploy the platform, run its pipeline on photos, ask the API."),
+        ("up", "deploy and keep running", "Deploy the platform, keep it running, and say how to use it."),
+    ):
+        _add_options(
+            commands.add_parser(
+                name, help=text, description=description, formatter_class=argparse.ArgumentDefaultsHelpFormatter
+            )
+        )
+    down = commands.add_parser("down", help="end what `up` started", description="End what `up` started.")
+    down.add_argument("--build", default=BUILD, metavar="DIR", help="where `up` wrote everything")
+    return root
+
+
+def _add_options(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
         "--data", default="none", metavar="DIR", help="photos: bin-images/ + metadata/, or folders 1/ to 5/"
     )
-    run.add_argument("--build", default="build/run", metavar="DIR", help="where everything is written")
-    run.add_argument("--backbone", default=DEFAULTS.backbone, help="a torchvision classifier")
-    run.add_argument("--weights", metavar="FILE", help="pretrained weights of the backbone (.pth, .safetensors)")
-    run.add_argument("--groups", metavar="FILE", help="CSV with columns image_id, group and optionally source")
-    run.add_argument("--list", metavar="FILE", help="JSON list of a subset: count to paths")
+    command.add_argument("--build", default=BUILD, metavar="DIR", help="where everything is written")
+    command.add_argument("--backbone", default=DEFAULTS.backbone, help="a torchvision classifier")
+    command.add_argument("--weights", metavar="FILE", help="pretrained weights of the backbone (.pth, .safetensors)")
+    command.add_argument("--groups", metavar="FILE", help="CSV with columns image_id, group and optionally source")
+    command.add_argument("--list", metavar="FILE", help="JSON list of a subset: count to paths")
     for name, default, text in _NUMBERS:
-        run.add_argument(f"--{name}", type=int, default=default, metavar="N", help=text)
-    run.add_argument("--port", type=int, metavar="N", help="port of the model server; without it any free one")
-    run.add_argument(
+        command.add_argument(f"--{name}", type=int, default=default, metavar="N", help=text)
+    command.add_argument("--port", type=int, metavar="N", help="port of the emulated account; without it any free one")
+    command.add_argument(
         "--parameter",
         action="append",
         default=[],
         metavar="NAME=VALUE",
         help="any other pipeline parameter, for example GateAlpha=0.01; may be repeated",
     )
-    return root
 
 
 def settings_from(options: argparse.Namespace) -> RunSettings:
@@ -75,12 +88,11 @@ def settings_from(options: argparse.Namespace) -> RunSettings:
 def main(argv: list[str] | None = None) -> int:
     """Parse, run, and return the exit code."""
     options = parser().parse_args(argv)
+    signal.signal(signal.SIGTERM, _interrupt)  # whatever ends this program, what it started ends with it
+    signal.signal(signal.SIGHUP, _interrupt)
     try:
-        settings = settings_from(options)
-        from local.run import run  # boto3 and moto take a second to import: not for --help
-
-        return run(settings, sys.stdout)
-    except LocalError as error:
+        return _run(options)
+    except (LocalError, EmulatorError, OpsError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
@@ -90,6 +102,26 @@ def main(argv: list[str] | None = None) -> int:
         place = error.filename or options.build
         print(f"error: {place}: {error.strerror}; free space there or choose another --build", file=sys.stderr)
         return 1
+
+
+def _run(options: argparse.Namespace) -> int:
+    # boto3 takes a second to import: not for --help
+    if options.command == "down":
+        from local.up import down
+
+        return down(Path(options.build).resolve(), sys.stdout)
+    settings = settings_from(options)
+    if options.command == "up":
+        from local.up import up
+
+        return up(settings, sys.stdout)
+    from local.run import run
+
+    return run(settings, sys.stdout)
+
+
+def _interrupt(_number: int, _frame: object) -> None:
+    raise KeyboardInterrupt
 
 
 if __name__ == "__main__":

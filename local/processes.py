@@ -17,7 +17,7 @@ from pathlib import Path
 
 import psutil
 
-from local.memory import MemoryMeter
+from local.memory import MemoryMeter, memory_of
 from local.stopping import StopSignal
 
 MARK = "TALLY_ML_ROOT"
@@ -98,7 +98,7 @@ class Process:
         """Tell the meter what the process and its descendants hold, a page that several share counted once."""
         with contextlib.suppress(psutil.Error):
             first = psutil.Process(self.pid)
-            self._meter.hold(self.pid, sum(map(_memory, [first, *first.children(recursive=True)])))
+            self._meter.hold(self.pid, sum(map(memory_of, [first, *first.children(recursive=True)])))
 
     def _read(self, log: Path) -> None:
         stream = self._process.stdout
@@ -110,15 +110,6 @@ class Process:
                 line = raw.decode("utf-8", "replace").rstrip("\n")
                 self._last.append(line)
                 self._on_line(line)
-
-
-def _memory(process: psutil.Process) -> int:
-    """Proportional set size on Linux; elsewhere resident size, which counts shared libraries for each process."""
-    try:
-        used = process.memory_full_info()
-        return int(getattr(used, "pss", used.rss))
-    except psutil.Error:
-        return 0
 
 
 def marked(tree: str) -> list[psutil.Process]:

@@ -4,13 +4,13 @@ import tarfile
 from pathlib import Path
 from typing import Any
 
-from local.execution import Execution
+from local.journal import ExecutionRecord
 from local.s3uri import S3Uri
 
 _TRAINING_PAGE = "report/training.html"
 
 
-def collect_reports(s3: Any, execution: Execution, build: Path) -> dict[str, Path]:
+def collect_reports(s3: Any, record: ExecutionRecord, build: Path) -> dict[str, Path]:
     """Return report name -> path relative to `build`, for every report that this execution has."""
     folder = build / "reports"
     folder.mkdir(parents=True, exist_ok=True)
@@ -21,24 +21,24 @@ def collect_reports(s3: Any, execution: Execution, build: Path) -> dict[str, Pat
         ("data", "Preprocess", "report", "report.html"),
         ("evaluation", "Evaluate", "evaluation", "evaluation.html"),
     ):
-        if (uri := output_uri(execution, step, output)) and _download(s3, uri, page, folder / f"{name}.html"):
+        if (uri := output_uri(record, step, output)) and _download(s3, uri, page, folder / f"{name}.html"):
             found[name] = Path("reports") / f"{name}.html"
-    if (model := model_uri(execution, "Train")) and _training_page(s3, model, folder):
+    if (model := model_uri(record, "Train")) and _training_page(s3, model, folder):
         found["training"] = Path("reports") / "training.html"
     return {name: found[name] for name in ("data", "training", "evaluation") if name in found}
 
 
-def output_uri(execution: Execution, step: str, output: str) -> str | None:
+def output_uri(record: ExecutionRecord, step: str, output: str) -> str | None:
     """Where a processing step's output lies, or None when the step did not succeed."""
-    record = execution.steps.get(step)
-    outputs = record.outputs.get("ProcessingOutputConfig", {}).get("Outputs", []) if record else []
+    found = record.steps.get(step)
+    outputs = found.outputs.get("ProcessingOutputConfig", {}).get("Outputs", []) if found else []
     return next((item["S3Output"]["S3Uri"] for item in outputs if item["OutputName"] == output), None)
 
 
-def model_uri(execution: Execution, step: str) -> str | None:
+def model_uri(record: ExecutionRecord, step: str) -> str | None:
     """Where a training step's model.tar.gz lies, or None when the step did not succeed."""
-    record = execution.steps.get(step)
-    return record.outputs.get("ModelArtifacts", {}).get("S3ModelArtifacts") if record else None
+    found = record.steps.get(step)
+    return found.outputs.get("ModelArtifacts", {}).get("S3ModelArtifacts") if found else None
 
 
 def _download(s3: Any, uri: str, name: str, target: Path) -> bool:

@@ -1,5 +1,6 @@
-"""What `python -m local run` may be told, checked once."""
+"""What `python -m local run` may be told, checked once, and what it means for the environment `laptop` of cdk.json."""
 
+import json
 import math
 import os
 import re
@@ -9,29 +10,42 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
+from infra.names import Names
+from infra.settings import read_settings
 from local.errors import LocalError
 
-GROUP = "tally"
-RAW_BUCKET = "tally-raw"
-ARTIFACTS_BUCKET = "tally-artifacts"
+REPOSITORY = Path(__file__).resolve().parents[1]
+ACCOUNT = "123456789012"
+REGION = "eu-west-1"
+ENVIRONMENT = "laptop"
+NAMES = Names("tally", ENVIRONMENT)
+RAW_BUCKET = NAMES.bucket("raw", ACCOUNT, REGION)
+ARTIFACTS_BUCKET = NAMES.bucket("artifacts", ACCOUNT, REGION)
 PREFIX = "photos"
 
 
 @dataclass(frozen=True)
 class LaptopDefaults:
-    """Small values that two cores finish within four minutes; the pipeline's own defaults suit AWS."""
+    """Small values that two cores finish within minutes; those of the pipeline come from cdk.json."""
 
-    backbone: str = "shufflenet_v2_x1_0"  # learns the sample photos as well as resnet18 in a quarter of the time
-    image_size: int = 64
-    epochs: int = 12
-    hpo_jobs: int = 4
-    hpo_parallelism: int = 2
-    instances: int = 2
+    backbone: str
+    image_size: int
+    epochs: int
+    hpo_jobs: int
+    hpo_parallelism: int
+    instances: int
     sample_photos: int = 1500
     seed: int = 0
 
 
-DEFAULTS = LaptopDefaults()
+def _defaults() -> LaptopDefaults:
+    context = json.loads((REPOSITORY / "cdk.json").read_text("utf-8"))["context"]
+    laptop = read_settings(context["environments"], ENVIRONMENT).training.parameters
+    numbers = ("ImageSize", "Epochs", "HpoJobs", "HpoParallelism", "TrainInstanceCount")
+    return LaptopDefaults(str(laptop["Backbone"]), *(int(laptop[name]) for name in numbers))
+
+
+DEFAULTS = _defaults()
 _WEIGHTS = (".pth", ".safetensors")
 _SMALLEST_BATCH = 32  # of the search space; the others are its multiples
 _AT_LEAST_ONE = (
@@ -90,21 +104,26 @@ class RunSettings:
             if not re.fullmatch(r"[A-Za-z][A-Za-z0-9]*", name) or name in known:
                 raise LocalError(f"--parameter {name}: pipeline parameters are named like GateAlpha")
 
-    def pipeline_parameters(self, revision: str) -> dict[str, Any]:
-        """Pipeline parameters of this run; `revision` names the photos."""
+    def overrides(self, code_version: str, weights_uri: str | None) -> dict[str, Any]:
+        """What this run changes in the settings of its environment; `code_version` becomes the tag of both images."""
         return {
-            "InputPrefix": PREFIX,
-            "InputRevision": revision,
-            "Backbone": self.backbone,
-            "ImageSize": self.image_size,
-            "Epochs": self.epochs,
-            "BaselineEpochs": self.baseline_epochs or math.ceil(self.epochs / 3),
-            "HpoEpochs": self.hpo_epochs or math.ceil(self.epochs / 4),
-            "HpoJobs": self.hpo_jobs,
-            "HpoParallelism": min(self.hpo_parallelism, self.hpo_jobs),
-            "TrainInstanceCount": self.instances,
-            "Seed": self.seed,
-            **self.parameters,
+            "images": {name: f"tally-{name}:{code_version}" for name in ("train", "serve")},
+            "training": {
+                "pretrained": weights_uri is not None,
+                "weights_uri": weights_uri,
+                "parameters": {
+                    "Backbone": self.backbone,
+                    "ImageSize": self.image_size,
+                    "Epochs": self.epochs,
+                    "BaselineEpochs": self.baseline_epochs or math.ceil(self.epochs / 3),
+                    "HpoEpochs": self.hpo_epochs or math.ceil(self.epochs / 4),
+                    "HpoJobs": self.hpo_jobs,
+                    "HpoParallelism": min(self.hpo_parallelism, self.hpo_jobs),
+                    "TrainInstanceCount": self.instances,
+                    "Seed": self.seed,
+                    **self.parameters,
+                },
+            },
         }
 
 

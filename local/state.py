@@ -1,115 +1,94 @@
-"""What a run leaves for the next one: objects, model packages, cached steps, under `build/run/state`.
+"""What the emulated account keeps when its process ends: objects of the artifacts bucket and the model in service.
 
-Contents lie in `objects/` by their SHA-256; `objects.json` maps S3 keys to them, or to the file a person's photo has
-anyway. Everything is written atomically, `objects.json` after the contents it names.
+Kept is what a model package, a cached step or the last run refers to; a laptop would otherwise keep every trial of
+every run. Packages and the step cache are files of the emulator itself in the same folder. Photos are not kept: they
+lie where the person has them, and are uploaded again.
 """
 
+import hashlib
+import json
 import re
 import shutil
 from collections.abc import Iterable
-from datetime import UTC
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from local import registry
-from local.cloud import Cloud
 from local.errors import LocalError
-from local.filekeys import StoredObject
 from local.files import atomic, file_digest, read_json, write_json
-from local.jobs.inputs import list_objects
+from local.jobs.inputs import S3Object, list_objects
 
-_FORMAT = "tally-state/1"
-_S3_URI = re.compile(r"s3://[^\s\"']+")
+_FORMAT = "tally-state/2"
+_THREADS = 4
+_S3_URI = re.compile(r"s3://[^\s\"'\\]+")
 
 
 class State:
-    """The state folder of one build directory, for one model package group."""
+    """The state folder of one build directory, for one bucket of the emulated S3 (`s3` is a boto3 client)."""
 
-    def __init__(self, folder: Path, cloud: Cloud, group: str):
+    def __init__(self, folder: Path, s3: Any, bucket: str):
         self._folder = folder
-        self._cloud = cloud
-        self._group = group
+        self._s3 = s3
+        self._bucket = bucket
+        self._index_file = folder / "objects.json"
 
-    @property
-    def cache_file(self) -> Path:
-        """Where the step cache lives."""
-        return self._folder / "steps.json"
+    def load(self) -> str | None:
+        """Put the kept objects into the bucket; return the ARN of the package that was in service, if any.
 
-    @property
-    def index_file(self) -> Path:
-        """Where the ETags of uploaded files are remembered."""
-        return self._folder / "files.json"
-
-    def restore(self, buckets: Iterable[str]) -> tuple[int, int]:
-        """Create `buckets`, bring back objects and packages; return how many of each.
-
-        Objects whose file is gone (a photo that was deleted) are left out. LocalError for a state of another format.
+        LocalError when the state is of another format or a kept file is gone or damaged.
         """
-        for bucket in buckets:
-            self._cloud.create_bucket(bucket)
-        saved = read_json(self._folder / "objects.json", {"format": _FORMAT, "objects": []})
-        if saved.get("format") != _FORMAT:
-            raise LocalError(
-                f"{self._folder} has the format {saved.get('format')!r}, not {_FORMAT!r}; delete the folder"
-            )
-        restored = 0
-        for item in saved["objects"]:
-            file = self._folder / item["file"]
-            if file.is_file() and file.stat().st_size == item["size"]:
-                self._cloud.objects.put(StoredObject(**{**item, "file": file}))
-                restored += 1
-        return restored, registry.restore(self._cloud.clients.sagemaker, self._group, self._folder / "packages.json")
+        index = self._index()
+        with ThreadPoolExecutor(_THREADS) as pool:
+            list(pool.map(self._put, index["objects"].items()))
+        in_service: str | None = index["in_service"]
+        return in_service
 
-    def save(self) -> None:
-        """Write what came since the last save, and free the memory that it took."""
-        for bucket, key in self._cloud.objects.in_memory():
-            self._cloud.objects.put(self._keep(bucket, key))
-        objects = [_as_json(stored, self._folder) for stored in self._cloud.objects.stored()]
-        write_json(self._folder / "objects.json", {"format": _FORMAT, "objects": objects})
-        registry.save(self._cloud.clients.sagemaker, self._group, self._folder / "packages.json")
-
-    def drop_unused(self, bucket: str, keep: Iterable[str]) -> tuple[int, int]:
-        """Forget objects of `bucket` that no model package, no cached step and no prefix in `keep` refers to.
-
-        A laptop would otherwise keep every trial of every run. Returns how many objects and bytes were dropped."""
-        texts = [
-            (self._folder / name).read_text("utf-8") for name in ("packages.json", "steps.json") if self._has(name)
-        ]
+    def save(self, in_service: str | None, packages: Any, keep: Iterable[str]) -> int:
+        """Keep the objects that `packages` (any JSON), cached steps and the prefixes `keep` refer to; return how
+        many."""
+        cached = self._folder / "steps.json"
+        texts = [json.dumps(packages, default=str), cached.read_text("utf-8") if cached.exists() else ""]
         wanted = tuple({*keep, *(uri for text in texts for uri in _S3_URI.findall(text))})
-        dropped = [
-            stored
-            for stored in self._cloud.objects.stored()
-            if stored.bucket == bucket and not f"s3://{bucket}/{stored.key}".startswith(wanted)
-        ]
-        for stored in dropped:
-            self._cloud.objects.remove(stored.bucket, stored.key)
-        self.save()
-        used = {stored.file for stored in self._cloud.objects.stored()}
-        for file in (self._folder / "objects").glob("*"):
-            if file not in used:
+        found = list_objects(self._s3, f"s3://{self._bucket}/")
+        kept = [item for item in found if f"s3://{self._bucket}/{item.key}".startswith(wanted)]
+        before = self._index()["objects"]
+        with ThreadPoolExecutor(_THREADS) as pool:
+            objects = dict(pool.map(lambda item: self._keep(item, before.get(item.key)), kept))
+        write_json(self._index_file, {"format": _FORMAT, "in_service": in_service, "objects": objects})
+        used = {entry["file"] for entry in objects.values()}
+        for file in self._objects.glob("*"):
+            if file.name not in used:
                 file.unlink()
-        return len(dropped), sum(stored.size for stored in dropped)
+        return len(objects)
 
-    def exists(self, uri: str) -> bool:
-        """Whether anything lies at an S3 prefix."""
-        return bool(list_objects(self._cloud.clients.s3, uri))
+    @property
+    def _objects(self) -> Path:
+        return self._folder / "objects"
 
-    def _has(self, name: str) -> bool:
-        return (self._folder / name).exists()
+    def _index(self) -> dict[str, Any]:
+        empty: dict[str, Any] = {"format": _FORMAT, "in_service": None, "objects": {}}
+        index: dict[str, Any] = read_json(self._index_file, empty)
+        if index.get("format") != _FORMAT:
+            raise LocalError(
+                f"{self._folder} has the format {index.get('format')!r}, not {_FORMAT!r}; start over: make clean"
+            )
+        return index
 
-    def _keep(self, bucket: str, key: Any) -> StoredObject:
-        folder = self._folder / "objects"
-        incoming = folder / ".incoming"
-        with key.lock, atomic(incoming) as file:
-            key._value_buffer.seek(0)
-            shutil.copyfileobj(key._value_buffer, file)
-        content = folder / file_digest(incoming, "sha256")
-        incoming.replace(content)
-        return StoredObject(
-            bucket, key.name, key.etag.strip('"'), key.size, key.last_modified.replace(tzinfo=UTC).timestamp(), content
-        )
+    def _put(self, item: tuple[str, dict[str, str]]) -> None:
+        key, entry = item
+        file = self._objects / entry["file"]
+        if not file.is_file() or file_digest(file, "sha256") != entry["file"]:
+            raise LocalError(f"{file}, kept for s3://{self._bucket}/{key}, is gone or damaged; start over: make clean")
+        with file.open("rb") as content:
+            self._s3.put_object(Bucket=self._bucket, Key=key, Body=content)
 
-
-def _as_json(stored: StoredObject, folder: Path) -> dict[str, Any]:
-    inside = stored.file.is_relative_to(folder)
-    return {**vars(stored), "file": str(stored.file.relative_to(folder) if inside else stored.file)}
+    def _keep(self, item: S3Object, before: dict[str, str] | None) -> tuple[str, dict[str, str]]:
+        if before is not None and before["etag"] == item.etag and (self._objects / before["file"]).is_file():
+            return item.key, before
+        incoming = self._objects / f".incoming-{hashlib.sha256(item.key.encode()).hexdigest()[:16]}"
+        body = self._s3.get_object(Bucket=item.bucket, Key=item.key)["Body"]
+        with atomic(incoming) as file:
+            shutil.copyfileobj(body, file)
+        digest = file_digest(incoming, "sha256")
+        incoming.replace(self._objects / digest)
+        return item.key, {"etag": item.etag, "file": digest}

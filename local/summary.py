@@ -8,8 +8,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from local.execution import Execution
 from local.files import write_json
+from local.journal import ExecutionRecord
 
 LIMITS = (
     "A run on the laptop proves the order of the steps, the wiring and Tally's own code. "
@@ -24,16 +24,8 @@ _METRICS = (
 )
 
 
-def outcome(execution: Execution) -> str:
-    """`succeeded`, `refused` (only Fail steps failed: the pipeline itself said no), `failed` or `stopped`."""
-    if execution.status != "Failed":
-        return execution.status.lower()
-    failed = [record for record in execution.steps.values() if record.status == "Failed"]
-    return "refused" if all(record.type == "Fail" for record in failed) else "failed"
-
-
 def summarize(
-    execution: Execution,
+    record: ExecutionRecord,
     *,
     seconds: float,
     peak_mb: float,
@@ -44,8 +36,8 @@ def summarize(
 ) -> dict[str, Any]:
     """Everything that summary.json holds; `reports` relative to the build directory."""
     models = (evaluation or {}).get("models", {})
-    status = outcome(execution)
-    failure = execution.reason if status != "succeeded" else None
+    status = record.outcome
+    failure = record.reason if status != "succeeded" else None
     if prediction_failure and status == "succeeded":
         status, failure = "failed", prediction_failure
     elif prediction_failure:
@@ -56,20 +48,20 @@ def summarize(
         "peak_mb": round(peak_mb),
         "steps": {
             name: {
-                "status": record.status,
-                "seconds": None if record.seconds is None else round(record.seconds, 1),
-                "cached": record.cached,
-                "peak_mb": None if record.peak_mb is None else round(record.peak_mb),
+                "status": step.status,
+                "seconds": None if step.seconds is None else round(step.seconds, 1),
+                "cached": step.cached,
+                "peak_mb": None if step.peak_mb is None else round(step.peak_mb),
             }
-            for name, record in execution.steps.items()
+            for name, step in record.steps.items()
         },
         "gate": (evaluation or {}).get("gate"),
         "metrics": {name: models[name] for name in ("challenger", "champion") if name in models},
         "champion_name": (evaluation or {}).get("champion_name"),
         "prediction": prediction,
         "reports": {name: str(path) for name, path in reports.items()},
-        "execution": execution.info.execution_id,
-        "parameters": dict(execution.parameters),
+        "execution": record.execution_id,
+        "parameters": dict(record.parameters),
         "failure_reason": failure,
         "limits": LIMITS,
     }
@@ -129,13 +121,9 @@ def _metric(model: Mapping[str, Any], key: str) -> str:
 
 
 def _prediction_text(prediction: Mapping[str, Any]) -> str:
-    kinds = {
-        "deployed": "the model just deployed",
-        "champion": "the champion that stays in service",
-        "preview": "a PREVIEW of the challenger, which is NOT in service",
-    }
+    kinds = {"deployed": "the model just deployed", "champion": "the champion that stays in service"}
     return (
         f"Photo {prediction['photo']}, which no model was trained on: {prediction['count']} objects "
         f"(confidence {prediction['confidence']:.2f}), labelled {prediction['label']}; "
-        f"answered over HTTP by {kinds[prediction['from']]} (model {prediction['model']})"
+        f"answered by POST {prediction['url']} with {kinds[prediction['from']]} (package {prediction['package']})"
     )

@@ -5,20 +5,33 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from moto.server import ThreadedMotoServer
 
-from local.cloud import Cloud
 from local.jobs.containers import Containers
 from local.jobs.inputs import Inputs
 from local.jobs.workspace import JobContext, Limits, Workspace
 from local.stopping import StopSignal
+from tests.local.moto_cloud import Cloud
+
+
+@pytest.fixture(scope="session")
+def moto() -> Iterator[str]:
+    """Address of a moto server that lasts as long as the tests."""
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    yield f"http://{host}:{port}"
+    server.stop()
 
 
 @pytest.fixture
-def cloud() -> Iterator[Cloud]:
-    with Cloud() as running:
-        for bucket in ("raw", "artifacts"):
-            running.create_bucket(bucket)
-        yield running
+def cloud(moto: str) -> Iterator[Cloud]:
+    """An account with the empty buckets `raw` and `artifacts`."""
+    account = Cloud(moto)
+    for bucket in ("raw", "artifacts"):
+        account.create_bucket(bucket)
+    yield account
+    account.close()
 
 
 @pytest.fixture
@@ -63,7 +76,7 @@ def workspace_for(cloud: Cloud, tmp_path: Path):
         file = tmp_path / "program.py"
         file.write_text(program)
         containers = Containers(commands={"train:1": (sys.executable, str(file))})
-        inputs = Inputs(cloud.clients.s3, tmp_path / "cache", cloud.objects.local_file)
+        inputs = Inputs(cloud.clients.s3, tmp_path / "cache")
         return Workspace(cloud.clients.s3, inputs, containers, Limits(max_instances, 1, grace_seconds))
 
     return make

@@ -1,0 +1,60 @@
+"""`make up` and `make down`: the platform kept running for exploration, by hand or with any script."""
+
+import json
+from pathlib import Path
+from typing import TextIO, cast
+
+from local.display import PatientStream, make_display
+from local.errors import LocalError
+from local.platform import Platform, deployed, running_emulator
+from local.run import only_one
+from local.settings import ENVIRONMENT, NAMES, PREFIX, RAW_BUCKET, REPOSITORY, RunSettings, check_surroundings
+from ops import predict
+
+VARIABLES_FILE = "aws.env"
+
+
+def up(settings: RunSettings, stream: TextIO, image: Path = REPOSITORY / "model_code") -> int:
+    """Start the platform unless it runs, deploy the stacks with these settings, and print how to use them."""
+    stream = cast(TextIO, PatientStream(stream))
+    check_surroundings(settings)
+    with only_one(settings.build):
+        with make_display(stream) as display, deployed(settings, display, image, keep=True) as platform:
+            pass
+        variables = settings.build / VARIABLES_FILE
+        variables.write_text("".join(f"export {name}={value}\n" for name, value in platform.environment.items()))
+        print(_how_to_use(platform, variables), file=stream)
+    return 0
+
+
+def down(build: Path, stream: TextIO) -> int:
+    """End the platform in `build`; what the next one needs is kept. LocalError when none runs."""
+    emulator = running_emulator(build)
+    if emulator is None:
+        raise LocalError(f"no platform runs in {build}; make up starts one")
+    with only_one(build), make_display(stream) as display:
+        Platform(RunSettings(build=build), display, emulator).save([])
+        emulator.stop()
+        (build / VARIABLES_FILE).unlink(missing_ok=True)
+        display.say(f"the platform at {emulator.endpoint} has ended; model packages and cached steps are kept")
+    return 0
+
+
+def _how_to_use(platform: Platform, variables: Path) -> str:
+    place = predict.api(platform.account)
+    body = json.dumps({"s3_uri": f"s3://{RAW_BUCKET}/{PREFIX}/bin-images/00001.jpg"})
+    return f"""
+An emulated AWS account runs at {platform.endpoint}; its log: {platform.log}
+
+  make run                                   photos in, a judged model in service, in this account
+  . {variables}
+                                             from then on boto3, the AWS CLI and the commands below use it
+  make status ENV={ENVIRONMENT}
+  make packages ENV={ENVIRONMENT}
+  aws s3 ls s3://{RAW_BUCKET}/{PREFIX}/
+  aws sagemaker list-pipeline-executions --pipeline-name {NAMES.pipeline}
+  curl -s {place.predictions} \\
+    -H 'x-api-key: {place.key}' -H 'content-type: application/json' \\
+    -d '{body}'
+  make down                                  the end; the next `make up` or `make run` goes on from there
+"""
