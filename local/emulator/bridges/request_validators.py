@@ -1,0 +1,56 @@
+"""API Gateway refuses a body that its model forbids; ministack's data plane does too, but its CloudFormation neither
+creates the RequestValidator nor tells the Method about it, so that every body would reach the function.
+"""
+
+import json
+from typing import Any
+
+from ministack.services import apigateway_v1
+from ministack.services.cloudformation.provisioners import _RESOURCE_HANDLERS, _physical_name
+
+from local.emulator.bridges.handlers import Properties, Result, around
+
+_TYPE = "AWS::ApiGateway::RequestValidator"
+
+
+def install() -> None:
+    """Create validators, and attach them to the methods that name them."""
+    _RESOURCE_HANDLERS[_TYPE] = {"create": _create, "update": _update, "delete": _delete}
+    around("AWS::ApiGateway::Method", after=_attach)
+
+
+def _create(logical_id: str, properties: Properties, stack: str) -> Result:
+    name = properties.get("Name") or _physical_name(stack, logical_id)
+    _, _, body = apigateway_v1._create_request_validator(properties["RestApiId"], {"name": name, **_rules(properties)})
+    answer = json.loads(body)
+    if "id" not in answer:
+        raise ValueError(f"{_TYPE} {logical_id}: {answer.get('message', answer)}")
+    return answer["id"], {"RequestValidatorId": answer["id"]}
+
+
+def _update(physical_id: str, old: Properties, new: Properties, stack: str) -> Result:
+    if any(old.get(key) != new.get(key) for key in ("RestApiId", "Name")):
+        return _create(physical_id, new, stack)
+    changes = [{"op": "replace", "path": f"/{key}", "value": str(value).lower()} for key, value in _rules(new).items()]
+    apigateway_v1._update_request_validator(new["RestApiId"], physical_id, {"patchOperations": changes})
+    return physical_id, {"RequestValidatorId": physical_id}
+
+
+def _delete(physical_id: str, properties: Properties) -> None:
+    apigateway_v1._delete_request_validator(properties["RestApiId"], physical_id)
+
+
+def _rules(properties: Properties) -> dict[str, bool]:
+    return {
+        "validateRequestBody": _true(properties.get("ValidateRequestBody")),
+        "validateRequestParameters": _true(properties.get("ValidateRequestParameters")),
+    }
+
+
+def _true(value: Any) -> bool:
+    return str(value).lower() == "true"
+
+
+def _attach(method: Properties) -> None:
+    resource = apigateway_v1._resources[method["RestApiId"]][method["ResourceId"]]
+    resource["resourceMethods"][method["HttpMethod"]]["requestValidatorId"] = method.get("RequestValidatorId")

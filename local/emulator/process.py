@@ -1,0 +1,149 @@
+"""The emulator's process: one account on one port until it is told to end, and nothing left of it afterwards."""
+
+import asyncio
+import contextlib
+import fcntl
+import json
+import os
+import signal
+import socket
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+from hypercorn.asyncio import serve as serve_asgi
+from hypercorn.config import Config
+
+from local.emulator import children, environment, versions
+from local.emulator.errors import EmulatorError
+from local.emulator.gateway import Backend, Gateway
+
+RUNNING = "running.json"  # in the folder, while the emulator serves: {"pid": ..., "port": ...}
+_LOCK = "lock"
+_GRACE_SECONDS = 2.0  # for requests that are being answered when the end comes
+
+Emit = Callable[..., None]
+MakeBackend = Callable[[str, Emit], Backend]  # (address of the gateway, emit(source, detail_type, detail, resources))
+
+
+def run(port: int, folder: Path, make_backend: MakeBackend, *, log_level: str = "WARNING") -> None:
+    """Serve until SIGTERM or SIGINT; port 0 takes a free one. Prints `ready http://localhost:PORT` once it answers.
+
+    EmulatorError: another version of ministack or moto is installed, the port is taken, or another emulator uses the
+    folder.
+    """
+    versions.check()
+    folder.mkdir(parents=True, exist_ok=True)
+    with _only_one(folder), _listening(port) as listener:
+        bound = listener.getsockname()[1]
+        _prepare_environment(bound, folder, log_level)
+        backend: Backend | None = None
+        try:
+            # ministack reads its settings while it is imported: not before they are set.
+            from local.emulator import bridges, resources
+            from local.emulator.events import put_event
+
+            backend = make_backend(environment.endpoint_url(bound), put_event)
+            bridges.install()
+            resources.install(backend)
+            asyncio.run(_serve(listener, bound, folder, backend))
+        finally:
+            (folder / RUNNING).unlink(missing_ok=True)
+            if backend:
+                backend.close()
+            children.end(folder)
+
+
+def _prepare_environment(port: int, folder: Path, log_level: str) -> None:
+    """Variables of this process, which Lambda workers inherit: the emulated account's instead of a person's own."""
+    settings = {
+        "GATEWAY_PORT": str(port),
+        "BIND_HOST": environment.HOST,
+        "MINISTACK_HOST": "localhost",
+        "MINISTACK_ACCOUNT_ID": environment.ACCOUNT,
+        "MINISTACK_REGION": environment.REGION,
+        "IOT_MTLS_ENABLED": "0",
+        "SFTP_ENABLED": "0",
+        "PERSIST_STATE": "0",
+        "LAMBDA_EXECUTOR": "local",
+        "LAMBDA_STRICT": "0",
+        "LOG_LEVEL": log_level,
+        children.MARK: str(folder),
+    }
+    wanted = environment.for_children(port) | settings
+    for name in set(os.environ) - set(wanted):
+        del os.environ[name]
+    os.environ.update(wanted)
+
+
+async def _serve(listener: socket.socket, port: int, folder: Path, backend: Backend) -> None:
+    from ministack.app import app
+
+    config = Config()
+    config.bind = [f"fd://{os.dup(listener.fileno())}"]  # hypercorn closes what it is given
+    config.keep_alive_timeout = 75
+    config.graceful_timeout = _GRACE_SECONDS
+    config.loglevel = os.environ["LOG_LEVEL"]
+    ending = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for name in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(name, ending.set)
+    gateway: Any = Gateway(backend, app)  # hypercorn's type of an application spells out every message
+    serving = asyncio.create_task(serve_asgi(gateway, config, shutdown_trigger=ending.wait))
+    announcing = asyncio.create_task(_announce(port, folder))
+    await serving
+    announcing.cancel()
+
+
+async def _announce(port: int, folder: Path) -> None:
+    """Say that the emulator is ready, once it has answered."""
+    while not await _answers(port):
+        await asyncio.sleep(0.02)
+    (folder / RUNNING).write_text(json.dumps({"pid": os.getpid(), "port": port}))
+    sys.stdout.write(f"ready {environment.endpoint_url(port)}\n")
+    sys.stdout.flush()
+
+
+async def _answers(port: int) -> bool:
+    with contextlib.suppress(OSError):
+        reader, writer = await asyncio.open_connection(environment.HOST, port)
+        writer.write(b"GET /_ministack/health HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+        line = await reader.readline()
+        writer.close()
+        return b" 200 " in line
+    return False
+
+
+@contextlib.contextmanager
+def _listening(port: int) -> Iterator[socket.socket]:
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as listener:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            listener.bind((environment.HOST, port))
+        except OSError as error:
+            raise EmulatorError(
+                f"port {port} cannot be used ({error.strerror}): end what listens there, or choose another port"
+            ) from error
+        listener.listen(256)
+        yield listener
+
+
+@contextlib.contextmanager
+def _only_one(folder: Path) -> Iterator[None]:
+    with (folder / _LOCK).open("a+") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            raise EmulatorError(f"an emulator already runs in {folder}; end it first (make down)") from error
+        children.end(folder)  # of an emulator that was killed
+        yield
+
+
+def read_running(folder: Path) -> dict[str, Any] | None:
+    """What `RUNNING` says, None without it."""
+    try:
+        said: dict[str, Any] = json.loads((folder / RUNNING).read_text())
+    except (FileNotFoundError, ValueError):
+        return None
+    return said
