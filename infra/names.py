@@ -56,6 +56,10 @@ class Names:
         """SNS topic of alarms and of what runs and releases end with."""
         return f"{self.base}-notices"
 
+    def alarm(self, key: str) -> str:
+        """CloudWatch alarm: one of `infra.alarms`."""
+        return f"{self.base}-{key}"
+
     def bucket(self, kind: str, account: str, region: str) -> str:
         """Bucket of a kind: raw, artifacts or access-logs. Names are shared by all of AWS, so these carry both."""
         return f"{self.base}-{kind}-{account}-{region}"

@@ -1,0 +1,325 @@
+"""Every alarm: what it watches, what it means and what to do; stacks and docs/operations.md are made from this table.
+
+Nothing here needs aws_cdk. Names of what is watched are fixed (`infra.names`), so an alarm needs no reference to it.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+from infra.names import STAGE, VARIANT
+from infra.settings import Settings
+
+Statistic = Literal["Sum", "Average", "Maximum", "p95"]
+
+REGION = "AWS::Region"  # as a dimension's value: the region that the stack is deployed to
+
+
+@dataclass(frozen=True, kw_only=True)
+class Alarm:
+    """Fires when `metric` is above `threshold` in `out_of[0]` of `out_of[1]` periods; no data counts as good."""
+
+    key: str
+    means: str
+    act: str
+    namespace: str
+    metric: str
+    dimensions: Mapping[str, str]
+    statistic: Statistic
+    threshold: float
+    minutes: int = 1  # length of a period
+    out_of: tuple[int, int] = (1, 1)
+    harms_users: bool = False  # notifies through the composite alarm, so that one incident is one message
+
+    @property
+    def description(self) -> str:
+        """What a person reads in the notice."""
+        return f"{self.means} {self.act}"
+
+    @property
+    def id(self) -> str:
+        """The key as a construct's id: api-errors becomes ApiErrors."""
+        return "".join(part.capitalize() for part in self.key.split("-"))
+
+
+USERS_AFFECTED = Alarm(  # composite: its metric fields are those of no metric
+    key="users-affected",
+    means="People who call the API get errors or wait too long.",
+    act="Open the dashboard, see which of the alarms below it fired, and do what that one says.",
+    namespace="",
+    metric="",
+    dimensions={},
+    statistic="Sum",
+    threshold=0,
+)
+
+
+def rollback_alarms(settings: Settings) -> tuple[Alarm, ...]:
+    """Alarms that roll a release back while it is shifted. They watch the new instances only (the serving stack adds
+    the dimension EndpointConfigName): a model in service that fails must not stop its own replacement."""
+    release = "The release is rolled back by itself and its package rejected with the reason; the old model serves on."
+    look = "Read the endpoint's log, then fix the model or its container and release again."
+    return (
+        _endpoint(
+            settings,
+            key="rollback-errors",
+            means="More than 1% of requests to a newly released model end in a server error (5xx).",
+            act=f"{release} {look}",
+            metric="Invocation5XXErrors",
+            threshold=0.01,
+            out_of=(2, 3),
+        ),
+        _endpoint(
+            settings,
+            key="rollback-latency",
+            means=f"A newly released model takes more than {settings.serving.latency_alarm_ms} ms on average.",
+            act=f"{release} Choose a smaller backbone or a larger instance type, or raise serving.latency_alarm_ms.",
+            metric="ModelLatency",
+            threshold=settings.serving.latency_alarm_ms * 1000.0,  # the metric is in microseconds
+            out_of=(2, 3),
+        ),
+        _endpoint(
+            settings,
+            key="rollback-unhealthy",
+            means="More than 5% of requests to a newly released model get no good answer: errors, broken connections "
+            "or time-outs.",
+            act=f"{release} {look}",
+            metric="InvocationModelErrors",
+            threshold=0.05,  # higher than for 5xx: this metric also counts 4xx, that is broken photos of callers
+            out_of=(2, 3),
+        ),
+    )
+
+
+def operations_alarms(settings: Settings) -> tuple[Alarm, ...]:
+    """Alarms of day-to-day operation."""
+    return (*_api(settings), *_serving(settings), *_functions(settings), *_releases(settings), _pipeline(settings))
+
+
+def all_alarms(settings: Settings) -> tuple[Alarm, ...]:
+    """Everything that can fire, in the order of the documentation."""
+    return (USERS_AFFECTED, *operations_alarms(settings), *rollback_alarms(settings))
+
+
+def table(settings: Settings) -> str:
+    """The alarms as a Markdown table for docs/operations.md."""
+    prefix = settings.names.alarm("")
+    rows = [f"| `{prefix}{alarm.key}` | {alarm.means} | {alarm.act} |" for alarm in all_alarms(settings)]
+    return "\n".join(["| alarm | what it means | what to do |", "|---|---|---|", *rows])
+
+
+def _api(settings: Settings) -> tuple[Alarm, ...]:
+    stage = {"ApiName": settings.names.base, "Stage": STAGE}
+    return (
+        Alarm(
+            key="api-errors",
+            means="More than 1% of API requests end in a server error (5xx).",
+            act="See whether the endpoint's alarms or the api function's fired too; search the access log by status, "
+            "then the function's log by requestId.",
+            namespace="AWS/ApiGateway",
+            metric="5XXError",
+            dimensions=stage,
+            statistic="Average",
+            threshold=0.01,
+            minutes=5,
+            out_of=(2, 3),
+            harms_users=True,
+        ),
+        Alarm(
+            key="api-latency",
+            means="One API request in twenty takes longer than 10 s.",
+            act="Compare the endpoint's latency with the API's on the dashboard: if the endpoint is fast, the "
+            "addresses that callers name are slow; if not, raise serving.max_instances.",
+            namespace="AWS/ApiGateway",
+            metric="Latency",
+            dimensions=stage,
+            statistic="p95",
+            threshold=10_000,
+            minutes=5,
+            out_of=(3, 3),
+            harms_users=True,
+        ),
+        Alarm(
+            key="api-blocked",
+            means="The firewall blocked more than 500 requests in five minutes.",
+            act="Read the firewall's log: an attack needs nothing more; if it blocks an honest client, see which rule, "
+            "and raise api.requests_per_ip or except that rule in infra/constructs/firewall.py.",
+            namespace="AWS/WAFV2",
+            metric="BlockedRequests",
+            dimensions={"WebACL": settings.names.base, "Rule": "ALL", "Region": REGION},
+            statistic="Sum",
+            threshold=500,
+            minutes=5,
+        ),
+    )
+
+
+def _serving(settings: Settings) -> tuple[Alarm, ...]:
+    return (
+        _endpoint(
+            settings,
+            key="endpoint-errors",
+            means="More than 1% of requests to the endpoint end in a server error (5xx).",
+            act="Read the endpoint's log. If it began with a release, go back: approve the version before it.",
+            metric="Invocation5XXErrors",
+            threshold=0.01,
+            minutes=5,
+            out_of=(2, 3),
+            harms_users=True,
+        ),
+        _endpoint(
+            settings,
+            key="endpoint-latency",
+            means=f"The model takes more than {settings.serving.latency_alarm_ms} ms on average.",
+            act="If all instances are in use, raise serving.max_instances; if it began with a release, approve the "
+            "version before it.",
+            metric="ModelLatency",
+            threshold=settings.serving.latency_alarm_ms * 1000.0,
+            minutes=5,
+            out_of=(3, 3),
+        ),
+        _endpoint(
+            settings,
+            key="endpoint-memory",
+            means="The endpoint's containers use more than 90% of the memory.",
+            act="Before they are killed: choose a larger serving.instance_type and deploy.",
+            namespace="/aws/sagemaker/Endpoints",
+            metric="MemoryUtilization",
+            threshold=90,
+            minutes=5,
+            out_of=(3, 3),
+        ),
+    )
+
+
+def _functions(settings: Settings) -> tuple[Alarm, ...]:
+    log = "Read its log (the dashboard links it)."
+    errors = (
+        (
+            "api",
+            "The api function failed without an answer of its own: a crash or a time-out.",
+            log,
+        ),
+        (
+            "champion",
+            "The model in service could not be found out, so a run failed rather than compare with a wrong one.",
+            f"{log} If the endpoint is Failed, delete it or release a model, then retry the run.",
+        ),
+        (
+            "trigger",
+            "A run was not started for new photos or on schedule.",
+            f"{log} Then start the run by hand; the event is kept in the function's dead-letter queue.",
+        ),
+        (
+            "release-start",
+            "A release could not be started; it is tried again by itself.",
+            f"{log} If the serving stack is busy, wait; if it is stuck in a failed state, repair it first.",
+        ),
+        (
+            "release-finish",
+            "The end of a release was not reported, so its pipeline step still waits.",
+            f"{log} Look at the serving stack: if its update ended, approve or reject the package by hand.",
+        ),
+    )
+    alarms = [
+        _function(settings, key=f"{task}-failed", task=task, means=means, act=act, harms=task == "api")
+        for task, means, act in errors
+    ]
+    throttled = _function(
+        settings,
+        key="api-throttled",
+        task="api",
+        means="Lambda refused to run the api function because too many run at once.",
+        act="Ask AWS for a higher limit of concurrent executions, or lower api.requests_per_second.",
+        metric="Throttles",
+        harms=True,
+    )
+    return (*alarms, throttled)
+
+
+def _releases(settings: Settings) -> tuple[Alarm, ...]:
+    names = settings.names
+    return (
+        Alarm(
+            key="release-waiting",
+            means="A release has waited for more than an hour for its turn.",
+            act="See what the serving stack is doing: another release, or an update that hangs.",
+            namespace="AWS/SQS",
+            metric="ApproximateAgeOfOldestMessage",
+            dimensions={"QueueName": names.queue("release")},
+            statistic="Maximum",
+            threshold=3600,
+            minutes=5,
+        ),
+        Alarm(
+            key="release-dead",
+            means="A release was given up after its last attempt.",
+            act="Read the message in the dead-letter queue and the log of release-start; then approve the package "
+            "again, which starts the release anew, and delete the message.",
+            namespace="AWS/SQS",
+            metric="ApproximateNumberOfMessagesVisible",
+            dimensions={"QueueName": names.queue("release-dead")},
+            statistic="Maximum",
+            threshold=0,
+            minutes=5,
+        ),
+    )
+
+
+def _pipeline(settings: Settings) -> Alarm:
+    return Alarm(
+        key="pipeline-failed",
+        means="A run of the pipeline failed. The model in service is untouched.",
+        act="List the run's steps: the failed one names its reason and its log. Retry the run once that is mended.",
+        namespace="AWS/Sagemaker/ModelBuildingPipeline",
+        metric="ExecutionFailed",
+        dimensions={"PipelineName": settings.names.pipeline},
+        statistic="Sum",
+        threshold=0,
+        minutes=5,
+    )
+
+
+def _endpoint(
+    settings: Settings,
+    *,
+    key: str,
+    means: str,
+    act: str,
+    metric: str,
+    threshold: float,
+    namespace: str = "AWS/SageMaker",
+    minutes: int = 1,
+    out_of: tuple[int, int],
+    harms_users: bool = False,
+) -> Alarm:
+    return Alarm(
+        key=key,
+        means=means,
+        act=act,
+        namespace=namespace,
+        metric=metric,
+        dimensions={"EndpointName": settings.names.endpoint, "VariantName": VARIANT},
+        statistic="Average",  # of errors: the share of requests, as each request reports 0 or 1
+        threshold=threshold,
+        minutes=minutes,
+        out_of=out_of,
+        harms_users=harms_users,
+    )
+
+
+def _function(
+    settings: Settings, *, key: str, task: str, means: str, act: str, metric: str = "Errors", harms: bool
+) -> Alarm:
+    return Alarm(
+        key=key,
+        means=means,
+        act=act,
+        namespace="AWS/Lambda",
+        metric=metric,
+        dimensions={"FunctionName": settings.names.function(task)},
+        statistic="Sum",
+        threshold=0,
+        minutes=5,
+        harms_users=harms,
+    )

@@ -1,0 +1,42 @@
+"""Statements of a role, where a wildcard is not written without its reason."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from aws_cdk import Stack
+from aws_cdk import aws_iam as iam
+
+from infra import secure
+
+
+def allow(
+    role: iam.Role,
+    sid: str,
+    actions: Sequence[str],
+    resources: Sequence[str],
+    *,
+    why_wildcard: str | None = None,
+    conditions: Mapping[str, Any] | None = None,
+) -> None:
+    """Let the role do `actions` on `resources`.
+
+    `why_wildcard` is the reason for a * in one of the resources, which cdk-nag wants acknowledged one by one.
+    ValueError where the two do not go together, or an action has a wildcard.
+    """
+    wild = [resource for resource in resources if "*" in resource]
+    if any("*" in action for action in actions):
+        raise ValueError(f"statement {sid} has the actions {list(actions)}; write each one out")
+    if bool(wild) != bool(why_wildcard):
+        raise ValueError(f"statement {sid}: why_wildcard goes with a * in the resources, which are {list(resources)}")
+    role.add_to_policy(
+        iam.PolicyStatement(sid=sid, actions=list(actions), resources=list(resources), conditions=conditions)
+    )
+    for resource in wild:
+        secure.acknowledge(role, f"AwsSolutions-IAM5[Resource::{_finding(role, resource)}]", f"{sid}: {why_wildcard}")
+
+
+def _finding(role: iam.Role, resource: str) -> str:
+    """The resource as cdk-nag writes it: arn:<AWS::Partition>:s3:::..."""
+    value = Stack.of(role).resolve(resource)
+    parts = value["Fn::Join"][1] if isinstance(value, dict) else [value]
+    return "".join(part if isinstance(part, str) else f"<{part['Ref']}>" for part in parts)
