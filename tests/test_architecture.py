@@ -1,12 +1,15 @@
 """The arrows of the design: who may import whom, read from the code itself."""
 
 import ast
+import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
-OURS = {"tally", "pipeline", "local", "infra"}
+OURS = {"tally", "pipeline", "infra", "ops", "local", "app"}
 TORCH = {"torch", "torchvision", "onnx", "onnxruntime"}
 AWS = {"boto3", "botocore", "aws_cdk", "sagemaker"}
 
@@ -14,8 +17,12 @@ FORBIDDEN = {
     "model_code": OURS - {"tally"} | AWS,
     "lambda": OURS | TORCH | {"sagemaker", "aws_cdk", "numpy", "PIL"},
     "pipeline": OURS - {"pipeline"} | TORCH,
-    "local": {"tally", "infra"} | TORCH,
+    "infra": OURS - {"infra", "pipeline"} | TORCH,
+    "ops": OURS - {"ops", "infra"} | TORCH | {"aws_cdk", "sagemaker"},
+    "local": {"tally", "app"} | TORCH | {"aws_cdk", "sagemaker"},
 }
+# What ops and local may know of infra: names and settings, which load no CDK.
+PLAIN = {"infra.names", "infra.settings"}
 
 
 def imports(file: Path) -> set[str]:
@@ -36,9 +43,19 @@ def test_arrows_point_down(folder: str) -> None:
     assert not {file: names for file, names in wrong.items() if names}
 
 
-@pytest.mark.parametrize(
-    "package", [ROOT / "model_code" / "tally", ROOT / "pipeline", ROOT / "local"], ids=lambda p: p.name
-)
+@pytest.mark.parametrize("folder", ["ops", "local"])
+def test_operating_needs_no_cdk(folder: str) -> None:
+    for file in (ROOT / folder).rglob("*.py"):
+        named = re.findall(r"^\s*(?:from|import) (infra[\w.]*)", file.read_text(), re.M)
+        assert set(named) <= PLAIN, file
+    code = "import sys, infra.names, infra.settings; assert 'aws_cdk' not in sys.modules"
+    subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True)
+
+
+PACKAGES = [ROOT / "model_code" / "tally", *(ROOT / name for name in ("pipeline", "infra", "ops", "local"))]
+
+
+@pytest.mark.parametrize("package", PACKAGES, ids=lambda p: p.name)
 def test_modules_do_not_import_each_other_in_circles(package: Path) -> None:
     def name(file: Path) -> str:
         parts = [package.name, *file.relative_to(package).with_suffix("").parts]

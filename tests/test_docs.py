@@ -12,8 +12,9 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
 MAKEFILE = (ROOT / "Makefile").read_text()
-RUN_VARIABLES = re.findall(r"[A-Z_]+", MAKEFILE.split("RUN_VARIABLES :=")[1].split("\noption")[0])
-MAKE_VARIABLES = {*RUN_VARIABLES, "BUILD", "PYTHON"}
+RUN_VARIABLES = re.findall(r"[A-Z_0-9]+", MAKEFILE.split("RUN_VARIABLES :=")[1].split("\n#")[0])
+OPS_VARIABLES = re.findall(r"[A-Z_0-9]+", MAKEFILE.split("OPS_VARIABLES :=")[1].split("\n")[0])
+MAKE_VARIABLES = {*RUN_VARIABLES, *OPS_VARIABLES, "BUILD", "PYTHON"}
 
 
 @cache
@@ -48,14 +49,14 @@ def test_files_that_are_named_exist(page: Path) -> None:
     for name in named:
         assert (page.parent / name).exists(), f"{page.name} links to {name}"
     for name in re.findall(
-        r"`((?:docs|model_code|pipeline|local|lambda|tests|requirements)/[\w./-]+)`", page.read_text()
+        r"`((?:docs|model_code|pipeline|infra|ops|local|lambda|tests|requirements)/[\w./-]+)`", page.read_text()
     ):
         assert (ROOT / name).exists(), f"{page.name} names {name}"
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_options_of_our_commands_exist(page: Path) -> None:
-    for module, rest in re.findall(r"python -m ((?:local|pipeline|tally)[\w.]*)([^\n|]*)", code(page)):
+    for module, rest in re.findall(r"python -m ((?:local|ops|infra|pipeline|tally)[\w.]*)([^\n|]*)", code(page)):
         words = rest.split()
         commands = [word for word in words[:1] if re.fullmatch(r"[a-z]+", word)]
         if module == "tally":
@@ -67,7 +68,17 @@ def test_options_of_our_commands_exist(page: Path) -> None:
 
 def test_every_option_of_the_runner_is_a_variable_of_make_and_back() -> None:
     options = set(re.findall(r"^  (--[a-z-]+)", help_text("local", "run"), re.M)) - {"--build"}
+    assert options == set(re.findall(r"^  (--[a-z-]+)", help_text("local", "up"), re.M)) - {"--build"}
     assert options == {f"--{name.lower().replace('_', '-')}" for name in RUN_VARIABLES}
+
+
+@pytest.mark.parametrize("verb", sorted(set(re.findall(r"\$\(OPS\) ([a-z]+)", MAKEFILE))))
+def test_every_operating_target_passes_options_that_its_command_has(verb: str) -> None:
+    words = [f"{name}=value" for name in OPS_VARIABLES]
+    done = subprocess.run(["make", "-n", verb, *words], cwd=ROOT, capture_output=True, text=True, check=True)
+    (line,) = [line for line in done.stdout.splitlines() if f" -m ops {verb}" in line]
+    for option in re.findall(r" (--[a-z0-9-]+)", line):
+        assert f"{option} " in help_text("ops", verb), option
 
 
 def test_make_passes_only_what_its_command_line_says() -> None:
@@ -83,5 +94,5 @@ def test_make_passes_only_what_its_command_line_says() -> None:
 
 def test_make_help_lists_every_target_a_person_would_type() -> None:
     listed = subprocess.run(["make", "help"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
-    for target in ("run", "options", "test", "e2e", "lint", "definition", "clean"):
+    for target in ("run", "up", "down", "options", "deploy", "rollback", "destroy", "test", "e2e", "lint", "clean"):
         assert re.search(rf"^{target} ", listed, re.M), target
