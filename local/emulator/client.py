@@ -21,7 +21,7 @@ from local.emulator.process import RUNNING, read_running
 REPOSITORY = Path(__file__).resolve().parents[2]
 LOG = "emulator.log"
 _START_SECONDS = 60.0
-_STOP_SECONDS = 20.0
+_STOP_SECONDS = 60.0  # jobs are given time to end
 _LAST_LINES = 15
 _CONFIG = Config(retries={"max_attempts": 2, "mode": "standard"}, max_pool_connections=16)
 

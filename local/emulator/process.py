@@ -19,8 +19,8 @@ from local.emulator import children, environment, versions
 from local.emulator.errors import EmulatorError
 from local.emulator.gateway import Backend, Gateway
 
-RUNNING = "running.json"  # in the folder, while the emulator serves: {"pid": ..., "port": ...}
-_LOCK = "lock"
+RUNNING = "emulator.json"  # in the folder, while the emulator serves: {"pid": ..., "port": ...}
+_LOCK = "emulator.lock"
 _GRACE_SECONDS = 2.0  # for requests that are being answered when the end comes
 
 Emit = Callable[..., None]
@@ -38,7 +38,6 @@ def run(port: int, folder: Path, make_backend: MakeBackend, *, log_level: str = 
     with _only_one(folder), _listening(port) as listener:
         bound = listener.getsockname()[1]
         _prepare_environment(bound, folder, log_level)
-        backend: Backend | None = None
         try:
             # ministack reads its settings while it is imported: not before they are set.
             from local.emulator import bridges, resources
@@ -50,8 +49,6 @@ def run(port: int, folder: Path, make_backend: MakeBackend, *, log_level: str = 
             asyncio.run(_serve(listener, bound, folder, backend))
         finally:
             (folder / RUNNING).unlink(missing_ok=True)
-            if backend:
-                backend.close()
             children.end(folder)
 
 
@@ -90,7 +87,13 @@ async def _serve(listener: socket.socket, port: int, folder: Path, backend: Back
     for name in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(name, ending.set)
     gateway: Any = Gateway(backend, app)  # hypercorn's type of an application spells out every message
-    serving = asyncio.create_task(serve_asgi(gateway, config, shutdown_trigger=ending.wait))
+
+    async def wait_for_end() -> None:
+        await ending.wait()
+        (folder / RUNNING).unlink(missing_ok=True)
+        await loop.run_in_executor(None, backend.close)  # while S3 still answers: jobs that end keep what they have
+
+    serving = asyncio.create_task(serve_asgi(gateway, config, shutdown_trigger=wait_for_end))
     announcing = asyncio.create_task(_announce(port, folder))
     await serving
     announcing.cancel()

@@ -1,7 +1,7 @@
 """`python -m tests.local.emulator.server`: the emulator with a SageMaker of dictionaries behind it."""
 
-from local.emulator.__main__ import leave, main, parser
+from local.emulator.__main__ import parser, serve
 from tests.local.emulator.fake_sagemaker import FakeSageMaker
 
 if __name__ == "__main__":
-    leave(main(parser().parse_args(), lambda _endpoint, emit: FakeSageMaker(emit)))
+    serve(parser().parse_args(), lambda _endpoint, emit: FakeSageMaker(emit))
