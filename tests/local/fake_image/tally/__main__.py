@@ -1,7 +1,7 @@
 """`python -m tally preprocess|train|evaluate|serve` as Tally's own package has it, on photos that are mere bytes.
 
 `behaviour.json` beside this package steers it: {"summary": NAMES, "verdict": VERDICT, "train_seconds": SECONDS,
-"served_count": COUNT, "fail": COMMAND}.
+"fail": COMMAND}, and what a model does for ever, {"served_count": COUNT, "broken": true}, when it is trained.
 """
 
 import json
@@ -41,7 +41,8 @@ def train() -> None:
     if "_tuning_objective_metric" not in values:
         (ROOT / "model/report").mkdir()
         (ROOT / "model/report/training.html").write_text("training report")
-        (ROOT / "model/model.json").write_text(json.dumps(values))
+        traits = {"served_count": BEHAVIOUR.get("served_count", 3), "broken": BEHAVIOUR.get("broken", False)}
+        (ROOT / "model/model.json").write_text(json.dumps(traits))
 
 
 def evaluate() -> None:
@@ -72,7 +73,7 @@ class Handler(BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         self.rfile.read(int(self.headers["Content-Length"]))
-        count = BEHAVIOUR.get("served_count", 3)
+        count = json.loads((ROOT / "model/model.json").read_text())["served_count"]
         probabilities = {str(n): 0.2 for n in range(1, 6)}
         answer = {"count": count, "confidence": 0.9, "probabilities": probabilities, "model": "m1"}
         self._answer(json.dumps(answer).encode())
@@ -87,7 +88,8 @@ class Handler(BaseHTTPRequestHandler):
 
 
 def serve() -> None:
-    assert (ROOT / "model/model.json").is_file()
+    if json.loads((ROOT / "model/model.json").read_text())["broken"]:
+        sys.exit("the model is broken")
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     HTTPServer((os.environ["TALLY_BIND_HOST"], int(os.environ["SAGEMAKER_BIND_TO_PORT"])), Handler).serve_forever()
 
