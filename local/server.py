@@ -4,6 +4,7 @@ import http.client
 import json
 import shutil
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -32,6 +33,15 @@ class Answer:
     body: dict[str, Any]
 
 
+@dataclass(frozen=True)
+class RawAnswer:
+    """An HTTP answer as it came; header names in small letters."""
+
+    status: int
+    headers: dict[str, str]
+    body: bytes
+
+
 class ModelServer:
     """One running server on loopback. `model_url` is the model.tar.gz it serves."""
 
@@ -52,6 +62,16 @@ class ModelServer:
         """Most memory seen so far, in MB of 10^6 bytes."""
         self._process.sample_memory()
         return self._meter.peak_mb
+
+    @property
+    def returncode(self) -> int | None:
+        """Exit code of its process, None while it runs."""
+        return self._process.returncode
+
+    def invoke(self, body: bytes, headers: Mapping[str, str]) -> RawAnswer:
+        """POST to /invocations; TimeoutError after 60 s, as long as SageMaker waits, and other OSErrors when the server
+        is gone."""
+        return self._send("POST", "/invocations", body, headers)
 
     def predict(self, photo: bytes, name: str) -> Answer:
         """POST a photo to /invocations; its type follows from the extension of `name`."""
@@ -82,25 +102,39 @@ class ModelServer:
         self._tree.remove()
 
     def _request(self, method: str, path: str, body: bytes = b"", headers: dict[str, str] | None = None) -> Answer:
+        answer = self._send(method, path, body, headers or {})
+        try:
+            return Answer(answer.status, json.loads(answer.body) if answer.body else {})
+        except ValueError:
+            return Answer(answer.status, {"message": answer.body.decode("utf-8", "replace")[:500]})
+
+    def _send(self, method: str, path: str, body: bytes, headers: Mapping[str, str]) -> RawAnswer:
         connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=_REQUEST_SECONDS)
         try:
-            connection.request(method, path, body=body, headers=headers or {})
+            connection.request(method, path, body=body, headers=dict(headers))
             response = connection.getresponse()
-            text = response.read()
+            got = {name.lower(): value for name, value in response.getheaders()}
+            return RawAnswer(response.status, got, response.read())
+        except http.client.HTTPException as error:
+            raise ConnectionError(f"the model server ended the connection: {error}") from error
         finally:
             connection.close()
-        try:
-            return Answer(response.status, json.loads(text) if text else {})
-        except ValueError:
-            return Answer(response.status, {"message": text.decode("utf-8", "replace")[:500]})
 
 
 def start_server(
-    s3: Any, model_url: str, image: str, *, containers: Containers, folder: Path, port: int | None = None
+    s3: Any,
+    model_url: str,
+    image: str,
+    *,
+    containers: Containers,
+    folder: Path,
+    port: int | None = None,
+    environment: Mapping[str, str] | None = None,
 ) -> ModelServer:
     """Fetch and unpack `model_url` (s3://.../model.tar.gz) and start `serve` from `image` in a tree under `folder`.
 
-    `port` None: any free one. The server is not ready yet: see `wait_until_ready`.
+    `port` None: any free one. `environment`: what the model's container is given. The server is not ready yet: see
+    `wait_until_ready`.
     """
     tree = Tree(folder / "tree")
     shutil.rmtree(tree.root, ignore_errors=True)
@@ -115,7 +149,7 @@ def start_server(
     meter = MemoryMeter()
     process = Process(
         [*containers.entrypoint(image), "serve"],
-        environment=containers.variables(tree, 1, bind),
+        environment=containers.variables(tree, 1, {**(environment or {}), **bind}),
         folder=tree.root,
         log=folder / "server.log",
         meter=meter,

@@ -1,0 +1,192 @@
+"""An account whose SageMaker is the emulated one, behind the emulator's own gateway on a real socket.
+
+moto answers for S3 and SQS; Lambda is a table of Python functions by ARN.
+"""
+
+import asyncio
+import json
+import threading
+import time
+import urllib.request
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import boto3
+from botocore.config import Config
+from hypercorn.asyncio import serve
+from hypercorn.config import Config as ServerConfig
+from hypercorn.middleware import AsyncioWSGIMiddleware
+from moto.server import DomainDispatcherApplication, create_backend_app
+from werkzeug.wrappers import Request, Response
+
+from local.emulator.gateway import Gateway
+from local.jobs.containers import Containers
+from local.jobs.workspace import Limits, free_port
+from local.sagemaker.service import Folders, SageMaker
+
+ROLE = "arn:aws:iam::123456789012:role/jobs"
+_CONFIG = Config(
+    retries={"max_attempts": 1},
+    request_checksum_calculation="when_required",
+    response_checksum_validation="when_required",
+    s3={"addressing_style": "path"},
+)
+
+
+class Account:
+    """boto3 clients of it, the events it sent, and its stand-in functions. `close` ends everything."""
+
+    def __init__(self, folder: Path, containers: Containers, **more: Any):
+        self.folder = folder
+        self.events: list[tuple[str, dict[str, Any]]] = []
+        self.functions: dict[str, Callable[[Any], Any]] = {}
+        self._port = free_port()
+        self.url = f"http://localhost:{self._port}"
+        folders = Folders(folder / "executions", folder / "servers", folder / "state", folder / "inputs")
+        self.service = SageMaker(
+            self.url,
+            containers,
+            folders,
+            limits=Limits(max_instances=1, grace_seconds=5.0),
+            emit=lambda _source, kind, detail, _resources: self.events.append((kind, detail)),
+            **more,
+        )
+        self._server = _Server(Gateway(self.service, self._rest()), self._port)
+        reset = urllib.request.Request(f"{self.url}/moto-api/reset", method="POST")
+        urllib.request.urlopen(reset).close()
+        self.clients: list[Any] = []
+        self.sagemaker = self.client("sagemaker")
+        self.runtime = self.client("sagemaker-runtime")
+        self.s3 = self.client("s3")
+        self.sqs = self.client("sqs")
+        for bucket in ("raw", "artifacts"):
+            self.s3.create_bucket(Bucket=bucket, CreateBucketConfiguration={"LocationConstraint": "eu-west-1"})
+
+    def client(self, service: str) -> Any:
+        """A boto3 client of this account."""
+        key = {"aws_access_key_id": "123456789012", "aws_secret_access_key": "local"}
+        client = boto3.client(service, endpoint_url=self.url, region_name="eu-west-1", config=_CONFIG, **key)
+        self.clients.append(client)
+        return client
+
+    def close(self) -> None:
+        """End all that runs."""
+        self.service.close()
+        for client in self.clients:
+            client.close()
+        self._server.close()
+
+    def put(self, uri: str, body: bytes = b"x") -> None:
+        """Put an S3 object."""
+        bucket, _, key = uri.removeprefix("s3://").partition("/")
+        self.s3.put_object(Bucket=bucket, Key=key, Body=body)
+
+    def receive(self, queue: str) -> dict[str, Any]:
+        """The next message of a queue, taken from it."""
+
+        def message() -> dict[str, Any] | None:
+            for found in self.sqs.receive_message(QueueUrl=queue).get("Messages", []):
+                self.sqs.delete_message(QueueUrl=queue, ReceiptHandle=found["ReceiptHandle"])
+                return json.loads(found["Body"])
+            return None
+
+        return until(message)
+
+    def start(self, pipeline: str = "p", **parameters: str) -> str:
+        """Start an execution."""
+        given = [{"Name": name, "Value": value} for name, value in parameters.items()]
+        return self.sagemaker.start_pipeline_execution(PipelineName=pipeline, PipelineParameters=given)[
+            "PipelineExecutionArn"
+        ]
+
+    def create_pipeline(self, *steps: dict[str, Any], name: str = "p", parameters: tuple = ()) -> None:
+        """Create a pipeline of these steps."""
+        self.sagemaker.create_pipeline(
+            PipelineName=name, RoleArn=ROLE, PipelineDefinition=definition(*steps, parameters=parameters)
+        )
+
+    def status(self, execution: str) -> str:
+        """Status of an execution."""
+        return self.sagemaker.describe_pipeline_execution(PipelineExecutionArn=execution)["PipelineExecutionStatus"]
+
+    def ended(self, execution: str) -> str:
+        """Wait for the end of an execution and return its status."""
+        return until(lambda: s if (s := self.status(execution)) not in ("Executing", "Stopping") else None)
+
+    def steps(self, execution: str) -> dict[str, dict[str, Any]]:
+        """Steps of an execution by name."""
+        listed = self.sagemaker.list_pipeline_execution_steps(PipelineExecutionArn=execution)
+        return {step["StepName"]: step for step in listed["PipelineExecutionSteps"]}
+
+    def told(self, words: str) -> list[dict[str, Any]]:
+        """Details of the events whose type contains these words."""
+        return [detail for kind, detail in list(self.events) if words in kind]
+
+    def _rest(self) -> AsyncioWSGIMiddleware:
+        moto = DomainDispatcherApplication(create_backend_app)
+
+        def application(environ: dict[str, Any], start_response: Any) -> Any:
+            if environ["PATH_INFO"].startswith("/2015-03-31/functions/"):
+                return self._call(Request(environ))(environ, start_response)
+            return moto(environ, start_response)
+
+        return AsyncioWSGIMiddleware(application, max_body_size=64 * 2**20)
+
+    def _call(self, request: Request) -> Response:
+        arn = request.path.removeprefix("/2015-03-31/functions/").removesuffix("/invocations")
+        if arn not in self.functions:
+            body = json.dumps({"Type": "User", "Message": f"Function not found: {arn}"})
+            return Response(body, 404, {"x-amzn-ErrorType": "ResourceNotFoundException"}, "application/json")
+        try:
+            return Response(json.dumps(self.functions[arn](request.get_json())))
+        except Exception as error:
+            told = {"errorType": type(error).__name__, "errorMessage": str(error)}
+            return Response(json.dumps(told), headers={"X-Amz-Function-Error": "Unhandled"})
+
+
+class _Server:
+    """hypercorn in a thread."""
+
+    def __init__(self, application: Any, port: int):
+        config = ServerConfig()
+        config.bind = [f"127.0.0.1:{port}"]
+        config.loglevel = "ERROR"
+        config.graceful_timeout = 1.0
+        self._loop = asyncio.new_event_loop()
+        self._stop = asyncio.Event()
+        self._thread = threading.Thread(target=self._run, args=(application, config), daemon=True)
+        self._thread.start()
+        until(lambda: _answers(port))
+
+    def close(self) -> None:
+        self._loop.call_soon_threadsafe(self._stop.set)
+        self._thread.join()
+
+    def _run(self, application: Any, config: ServerConfig) -> None:
+        with asyncio.Runner(loop_factory=lambda: self._loop) as runner:
+            runner.run(serve(application, config, shutdown_trigger=self._stop.wait))
+
+
+def _answers(port: int) -> bool:
+    try:
+        urllib.request.urlopen(f"http://localhost:{port}/moto-api/data.json").close()
+    except OSError:
+        return False
+    return True
+
+
+def until(look: Callable[[], Any], seconds: float = 30.0) -> Any:
+    """The first answer of `look` that is not None or False."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        found = look()
+        if found is not None and found is not False:
+            return found
+        time.sleep(0.03)
+    raise AssertionError(f"nothing came within {seconds:g} seconds")
+
+
+def definition(*steps: dict[str, Any], parameters: tuple = ()) -> str:
+    """A pipeline definition as text."""
+    return json.dumps({"Version": "2020-12-01", "Parameters": list(parameters), "Steps": list(steps)})
