@@ -14,9 +14,10 @@ from constructs import Construct, IConstruct
 from infra import secure
 from infra.alarms import rollback_alarms
 from infra.constructs.autoscaling import EndpointScaling
-from infra.constructs.permissions import allow
+from infra.constructs.permissions import allow, allow_interfaces
 from infra.constructs.rollback import RollbackAlarms
 from infra.data import DataStack
+from infra.images import Images
 from infra.names import MODEL_PACKAGE_PARAMETER, VARIANT
 from infra.network import Network
 from infra.settings import Settings
@@ -91,7 +92,7 @@ class ServingStack(Stack):
     def _model(self) -> sagemaker.CfnModel:
         """Image, model file and environment come from the package: what was judged is what serves."""
         vpc = None
-        if self.network.subnet_ids:
+        if self.network.used:
             vpc = sagemaker.CfnModel.VpcConfigProperty(
                 subnets=list(self.network.subnet_ids), security_group_ids=list(self.network.security_group_ids)
             )
@@ -218,6 +219,8 @@ class ServingStack(Stack):
             why_wildcard="Metrics have no ARN; the condition names their namespaces.",
             conditions={"StringEquals": {"cloudwatch:namespace": ["AWS/SageMaker", "/aws/sagemaker/Endpoints"]}},
         )
+        Images(self.settings).allow_pull(role, "serve")
+        allow_interfaces(role, self.network)
         return role
 
     def _alarm_arns(self) -> list[str]:

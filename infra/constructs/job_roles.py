@@ -3,21 +3,22 @@
 Sources: "How to use SageMaker execution roles" and "IAM Access Management" of pipelines, SageMaker developer guide.
 """
 
-from collections.abc import Sequence
-
 from aws_cdk import Aws
 from aws_cdk import aws_iam as iam
-from aws_cdk import aws_lambda as lambda_
-from aws_cdk import aws_sqs as sqs
 from constructs import Construct
 
-from infra import secure
-from infra.data import DataStack
+from infra.arns import arn, bucket_arn
+from infra.constructs.permissions import allow
+from infra.data import EXECUTIONS, DataStack
 from infra.images import Images
 from infra.network import Network
 from infra.settings import Settings
 
-EXECUTIONS = "executions"  # prefix of the artifacts bucket under which the pipeline puts everything
+_JOBS = {
+    "ProcessingJob": "processing-job",
+    "TrainingJob": "training-job",
+    "HyperParameterTuningJob": "hyper-parameter-tuning-job",
+}
 
 
 class JobRoles(Construct):
@@ -25,119 +26,98 @@ class JobRoles(Construct):
 
     def __init__(self, scope: Construct, settings: Settings, data: DataStack, images: Images, network: Network) -> None:
         super().__init__(scope, "Roles")
-        self.settings, self.data, self.images, self.network = settings, data, images, network
+        self._settings, self._data, self._images, self._network = settings, data, images, network
         self.processing = self._job_role("Processing", "ProcessingJobs")
-        _allow(self.processing, "ReadPhotos", ["s3:GetObject"], [data.raw.arn_for_objects("*")])
-        _allow(self.processing, "ListPhotos", ["s3:ListBucket"], [data.raw.bucket_arn])
+        self._allow_read(self.processing, "Photos", bucket_arn(settings, "raw"), "", "A run may train on any prefix.")
         self.training = self._job_role("Training", "TrainingJobs")
         if uri := settings.training.weights_uri:
             bucket, _, prefix = uri.removeprefix("s3://").partition("/")
-            arn = f"arn:{Aws.PARTITION}:s3:::{bucket}"
-            _allow(self.training, "ReadWeights", ["s3:GetObject"], [f"{arn}/{prefix}*"])
-            _allow(self.training, "ListWeights", ["s3:ListBucket"], [arn])
+            weights = f"arn:{Aws.PARTITION}:s3:::{bucket}"
+            self._allow_read(self.training, "Weights", weights, prefix, "The files under training.weights_uri.")
         self.pipeline = self._role("Pipeline", "Starts the jobs of the pipeline and passes them their roles")
+        self._allow_jobs()
+        self._allow_other_steps()
 
-    def allow_pipeline(self, champion: lambda_.IFunction, releases: sqs.IQueue) -> None:
-        """What the pipeline does itself: start and watch jobs, read the verdict, register, ask for the champion and
-        for a release."""
-        role, group = self.pipeline, self.settings.names.model_package_group
-        jobs = {"ProcessingJob": "processing-job", "TrainingJob": "training-job"}
-        jobs |= {"HyperParameterTuningJob": "hyper-parameter-tuning-job"}
-        for name, resource in jobs.items():
-            actions = [f"sagemaker:{verb}{name}" for verb in ("Create", "Describe", "Stop")]
-            _allow(role, name, [*actions, "sagemaker:AddTags"], [_sagemaker(f"{resource}/*")])
-        tuning = _sagemaker(f"{jobs['HyperParameterTuningJob']}/*")
-        _allow(role, "ReadTrials", ["sagemaker:ListTrainingJobsForHyperParameterTuningJob"], [tuning])
-        _allow(
+    def _allow_jobs(self) -> None:
+        role, named = self.pipeline, "SageMaker names the jobs of a pipeline when it starts them."
+        for job, resource in _JOBS.items():
+            actions = [f"sagemaker:{verb}{job}" for verb in ("Create", "Describe", "Stop")]
+            allow(role, job, [*actions, "sagemaker:AddTags"], [arn("sagemaker", f"{resource}/*")], why_wildcard=named)
+        trials = ["sagemaker:ListTrainingJobsForHyperParameterTuningJob"]
+        tuning = arn("sagemaker", f"{_JOBS['HyperParameterTuningJob']}/*")
+        allow(role, "Trials", trials, [tuning], why_wildcard=named)
+        allow(
             role,
-            "Register",
-            ["sagemaker:CreateModelPackage", "sagemaker:DescribeModelPackage", "sagemaker:AddTags"],
-            [_sagemaker(f"model-package-group/{group}"), _sagemaker(f"model-package/{group}/*")],
+            "PassJobRoles",
+            ["iam:PassRole"],
+            [self.processing.role_arn, self.training.role_arn],
+            conditions={"StringEquals": {"iam:PassedToService": "sagemaker.amazonaws.com"}},
         )
-        roles = [self.processing.role_arn, self.training.role_arn]
-        role.add_to_policy(
-            iam.PolicyStatement(
-                sid="PassJobRoles",
-                actions=["iam:PassRole"],
-                resources=roles,
-                conditions={"StringEquals": {"iam:PassedToService": "sagemaker.amazonaws.com"}},
-            )
-        )
-        artifacts = self.data.artifacts
-        _allow(role, "ReadVerdict", ["s3:GetObject"], [artifacts.arn_for_objects(f"{EXECUTIONS}/*")])
-        _allow(role, "AskForChampion", ["lambda:InvokeFunction"], [champion.function_arn])
-        _allow(role, "AskForRelease", ["sqs:SendMessage"], [releases.queue_arn])
-        _allow(role, "Key", ["kms:Decrypt", "kms:GenerateDataKey"], [self.data.key.key_arn])
-        self.images.allow_pull(role, "serve")  # registering a package checks that its image can be reached
-        for resource in jobs.values():
-            self._acknowledge_names(role, resource, "SageMaker names the jobs of a pipeline when it starts them.")
-        self._acknowledge_names(role, f"model-package/{group}", "Versions of this environment's own group.")
-        self._acknowledge_executions(role)
+
+    def _allow_other_steps(self) -> None:
+        """Read the verdict, register the model, ask for the champion, ask for a release."""
+        role, names = self.pipeline, self._settings.names
+        group = [arn("sagemaker", f"model-package-group/{names.model_package_group}")]
+        versions = [arn("sagemaker", f"model-package/{names.model_package_group}/*")]
+        register = ["sagemaker:CreateModelPackage", "sagemaker:DescribeModelPackage", "sagemaker:AddTags"]
+        allow(role, "Register", register, group + versions, why_wildcard="Versions of this environment's own group.")
+        # Registering checks that image and model can be read.
+        executions = f"{bucket_arn(self._settings, 'artifacts')}/{EXECUTIONS}/*"
+        allow(role, "Verdict", ["s3:GetObject"], [executions], why_wildcard="Each run has a folder of its own.")
+        allow(role, "Champion", ["lambda:InvokeFunction"], [arn("lambda", f"function:{names.function('champion')}")])
+        allow(role, "Release", ["sqs:SendMessage"], [arn("sqs", names.queue("release"))])
+        allow(role, "Key", ["kms:Decrypt", "kms:GenerateDataKey"], [self._data.key.key_arn])
+        self._images.allow_pull(role, "serve")
 
     def _job_role(self, id_: str, kind: str) -> iam.Role:
-        role = self._role(id_, f"{id_} jobs: data in and out, image, log, metrics")
-        artifacts, key = self.data.artifacts, self.data.key
-        objects = [artifacts.arn_for_objects(f"{EXECUTIONS}/*")]
-        _allow(role, "Artifacts", ["s3:GetObject", "s3:PutObject", "s3:AbortMultipartUpload"], objects)
-        _allow(role, "ListArtifacts", ["s3:ListBucket"], [artifacts.bucket_arn])
-        _allow(role, "Key", ["kms:Decrypt", "kms:Encrypt", "kms:GenerateDataKey", "kms:DescribeKey"], [key.key_arn])
-        role.add_to_policy(
-            iam.PolicyStatement(
-                sid="VolumeKey",
-                actions=["kms:CreateGrant"],
-                resources=[key.key_arn],
-                conditions={"Bool": {"kms:GrantIsForAWSResource": "true"}},
-            )
+        role, key = self._role(id_, f"{id_} jobs: data in and out, image, log, metrics"), self._data.key.key_arn
+        artifacts = bucket_arn(self._settings, "artifacts")
+        allow(
+            role,
+            "Artifacts",
+            ["s3:GetObject", "s3:PutObject", "s3:AbortMultipartUpload"],
+            [f"{artifacts}/{EXECUTIONS}/*"],
+            why_wildcard="Each run has a folder of its own, and reads from others what the step cache hands on.",
         )
-        logs = f"arn:{Aws.PARTITION}:logs:{Aws.REGION}:{Aws.ACCOUNT_ID}:log-group:/aws/sagemaker/{kind}"
+        allow(role, "ListArtifacts", ["s3:ListBucket"], [artifacts])
+        allow(role, "Key", ["kms:Decrypt", "kms:DescribeKey", "kms:Encrypt", "kms:GenerateDataKey"], [key])
+        for_volumes = {"Bool": {"kms:GrantIsForAWSResource": "true"}}
+        allow(role, "VolumeKey", ["kms:CreateGrant"], [key], conditions=for_volumes)
+        group = arn("logs", f"log-group:/aws/sagemaker/{kind}")
         writes = ["CreateLogGroup", "CreateLogStream", "DescribeLogStreams", "PutLogEvents"]
-        _allow(role, "Logs", [f"logs:{name}" for name in writes], [logs, f"{logs}:*"])
-        role.add_to_policy(
-            iam.PolicyStatement(
-                sid="Metrics",
-                actions=["cloudwatch:PutMetricData"],
-                resources=["*"],
-                conditions={"StringEquals": {"cloudwatch:namespace": [f"/aws/sagemaker/{kind}", "AWS/SageMaker"]}},
-            )
+        streams = "The group is SageMaker's, one for all jobs of the account; each job has a stream of its own."
+        allow(role, "Log", [f"logs:{verb}" for verb in writes], [group, f"{group}:*"], why_wildcard=streams)
+        allow(
+            role,
+            "Metrics",
+            ["cloudwatch:PutMetricData"],
+            ["*"],
+            why_wildcard="Metrics have no ARN; the condition names their namespaces.",
+            conditions={"StringEquals": {"cloudwatch:namespace": ["AWS/SageMaker", f"/aws/sagemaker/{kind}"]}},
         )
-        self.images.allow_pull(role, "train")
-        if self.network.used:
+        self._images.allow_pull(role, "train")
+        if self._network.used:
             self._allow_network(role)
-        self._acknowledge_executions(role)
         return role
 
     def _role(self, id_: str, description: str) -> iam.Role:
-        return iam.Role(
-            self,
-            id_,
-            description=description,
-            assumed_by=iam.ServicePrincipal(
-                "sagemaker.amazonaws.com", conditions={"StringEquals": {"aws:SourceAccount": Aws.ACCOUNT_ID}}
-            ),
-        )
+        account = {"StringEquals": {"aws:SourceAccount": Aws.ACCOUNT_ID}}
+        trusted = iam.ServicePrincipal("sagemaker.amazonaws.com", conditions=account)
+        return iam.Role(self, id_, description=description, assumed_by=trusted)
+
+    def _allow_read(self, role: iam.Role, sid: str, bucket: str, prefix: str, why: str) -> None:
+        allow(role, sid, ["s3:GetObject"], [f"{bucket}/{prefix}*"], why_wildcard=why)
+        allow(role, f"List{sid}", ["s3:ListBucket"], [bucket])
 
     def _allow_network(self, role: iam.Role) -> None:
         """Network interfaces in the VPC, as SageMaker asks for them."""
-        account = f"arn:{Aws.PARTITION}:ec2:{Aws.REGION}:{Aws.ACCOUNT_ID}"
-        interfaces = f"{account}:network-interface/*"
-        places = [f"{account}:subnet/{subnet}" for subnet in self.network.subnet_ids]
-        places += [f"{account}:security-group/{group}" for group in self.network.security_group_ids]
-        _allow(role, "PlaceInterfaces", ["ec2:CreateNetworkInterface"], [interfaces, *places])
-        changes = ["CreateNetworkInterfacePermission", "DeleteNetworkInterface", "DeleteNetworkInterfacePermission"]
-        _allow(role, "Interfaces", [f"ec2:{name}" for name in changes], [interfaces])
+        interfaces, named = arn("ec2", "network-interface/*"), "SageMaker makes the interfaces when a job starts."
+        places = [arn("ec2", f"subnet/{subnet}") for subnet in self._network.subnet_ids]
+        places += [arn("ec2", f"security-group/{group}") for group in self._network.security_group_ids]
+        allow(role, "PlaceInterfaces", ["ec2:CreateNetworkInterface"], places)
+        change = ["CreateNetworkInterface", "CreateNetworkInterfacePermission"]
+        change += ["DeleteNetworkInterface", "DeleteNetworkInterfacePermission"]
+        allow(role, "Interfaces", [f"ec2:{verb}" for verb in change], [interfaces], why_wildcard=named)
         nouns = ["DhcpOptions", "NetworkInterfaces", "SecurityGroups", "Subnets", "Vpcs"]
-        _allow(role, "DescribeNetwork", [f"ec2:Describe{noun}" for noun in nouns], ["*"])
-
-    def _acknowledge_names(self, role: iam.Role, resource: str, reason: str) -> None:
-        secure.acknowledge(role, f"AwsSolutions-IAM5[Resource::{_sagemaker(f'{resource}/*')}]", reason)
-
-    def _acknowledge_executions(self, role: iam.Role) -> None:
-        pass
-
-
-def _allow(role: iam.Role, sid: str, actions: Sequence[str], resources: Sequence[str]) -> None:
-    role.add_to_policy(iam.PolicyStatement(sid=sid, actions=list(actions), resources=list(resources)))
-
-
-def _sagemaker(resource: str) -> str:
-    return f"arn:{Aws.PARTITION}:sagemaker:{Aws.REGION}:{Aws.ACCOUNT_ID}:{resource}"
+        describe = [f"ec2:Describe{noun}" for noun in nouns]
+        allow(role, "DescribeNetwork", describe, ["*"], why_wildcard="EC2 describes no single resource.")

@@ -7,6 +7,7 @@ from aws_cdk import Stack
 from aws_cdk import aws_iam as iam
 
 from infra import secure
+from infra.network import Network
 
 
 def allow(
@@ -33,6 +34,46 @@ def allow(
     )
     for resource in wild:
         secure.acknowledge(role, f"AwsSolutions-IAM5[Resource::{_finding(role, resource)}]", f"{sid}: {why_wildcard}")
+
+
+def allow_interfaces(role: iam.Role, network: Network) -> None:
+    """Let SageMaker, with this role, put instances into the subnets of the network; nothing where there are none."""
+    if not network.used:
+        return
+    stack = Stack.of(role)
+
+    def arn(kind: str, name: str) -> str:
+        return stack.format_arn(service="ec2", resource=kind, resource_name=name)
+
+    allow(
+        role,
+        "Interfaces",
+        [
+            "ec2:CreateNetworkInterface",
+            "ec2:CreateNetworkInterfacePermission",
+            "ec2:DeleteNetworkInterface",
+            "ec2:DeleteNetworkInterfacePermission",
+        ],
+        [
+            *(arn("subnet", name) for name in network.subnet_ids),
+            *(arn("security-group", name) for name in network.security_group_ids),
+            arn("network-interface", "*"),
+        ],
+        why_wildcard="An interface is named when it is made; the subnets and security groups are ours.",
+    )
+    allow(
+        role,
+        "LookAtNetwork",
+        [
+            "ec2:DescribeDhcpOptions",
+            "ec2:DescribeNetworkInterfaces",
+            "ec2:DescribeSecurityGroups",
+            "ec2:DescribeSubnets",
+            "ec2:DescribeVpcs",
+        ],
+        ["*"],
+        why_wildcard="These actions know no resources.",
+    )
 
 
 def _finding(role: iam.Role, resource: str) -> str:

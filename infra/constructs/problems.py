@@ -53,7 +53,7 @@ _DEFAULTS = (("DEFAULT_4XX", "Request refused", "refused"), ("DEFAULT_5XX", "Int
 def add_problem_responses(api: apigateway.RestApi) -> None:
     """Give every answer that does not come from the function a status, title, code, detail and request_id."""
     for problem in PROBLEMS:
-        members = {"status": problem.status, "title": problem.title, "code": problem.code, "detail": problem.detail}
+        members: dict[str, str | int] = {"status": problem.status, "title": problem.title, "code": problem.code, "detail": problem.detail}
         _add(api, problem.kind, members, status=str(problem.status))
     for kind, title, code in _DEFAULTS:
         _add(api, kind, {"title": title, "code": code}, status=None)
