@@ -53,18 +53,19 @@ _DEFAULTS = (("DEFAULT_4XX", "Request refused", "refused"), ("DEFAULT_5XX", "Int
 def add_problem_responses(api: apigateway.RestApi) -> None:
     """Give every answer that does not come from the function a status, title, code, detail and request_id."""
     for problem in PROBLEMS:
-        members: dict[str, str | int] = {"status": problem.status, "title": problem.title, "code": problem.code, "detail": problem.detail}
-        _add(api, problem.kind, members, status=str(problem.status))
+        status, title, code, detail = problem.status, problem.title, problem.code, problem.detail
+        _add(api, problem.kind, {"title": title, "code": code, "detail": detail}, status=status)
     for kind, title, code in _DEFAULTS:
         _add(api, kind, {"title": title, "code": code}, status=None)
 
 
-def _add(api: apigateway.RestApi, kind: str, members: Mapping[str, str | int], *, status: str | None) -> None:
-    body = {"type": "about:blank", **members, "request_id": "$context.requestId"}
+def _add(api: apigateway.RestApi, kind: str, members: Mapping[str, str], *, status: int | None) -> None:
+    known = {"status": status} if status else {}
+    body = {"type": "about:blank", **known, **members, "request_id": "$context.requestId"}
     api.add_gateway_response(  # and with it a new deployment, without which API Gateway goes on with the old answers
         f"Problem{kind.title().replace('_', '')}",
         type=apigateway.ResponseType.of(kind),
-        status_code=status,
+        status_code=str(status) if status else None,
         # templates are chosen by the Accept header and fall back to application/json; the header says what it is
         templates={"application/json": json.dumps(body)},
         response_headers={"Content-Type": "'application/problem+json'"},
