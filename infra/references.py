@@ -32,7 +32,7 @@ class Grant(NamedTuple):
 
 
 class Platform:
-    """Templates by kind of stack, as CDK writes them; account and region may be open in them, as they are by default."""
+    """Templates by kind of stack, as CDK writes them; account and region may be open in them."""
 
     def __init__(self, templates: Mapping[str, Mapping[str, Any]], stack_names: Mapping[str, str]) -> None:
         self.resources: dict[Node, Mapping[str, Any]] = {
