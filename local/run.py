@@ -18,6 +18,7 @@ from local.platform import Platform, deployed
 from local.reports import collect_reports, output_uri
 from local.settings import ARTIFACTS_BUCKET, PREFIX, RAW_BUCKET, REPOSITORY, RunSettings, check_surroundings
 from local.summary import LIMITS, print_summary, summarize, write_summary
+from ops.photos import photo_files
 
 _EXIT_CODES = {"succeeded": 0, "refused": 0, "failed": 1, "stopped": 130}
 
@@ -35,6 +36,7 @@ def run(settings: RunSettings, stream: TextIO, image: Path = REPOSITORY / "model
     with only_one(settings.build), make_display(stream) as display:
         (settings.build / "summary.json").unlink(missing_ok=True)
         photos = settings.data or sample_photos(settings, display)
+        photo_files(photos, settings.groups, settings.listing)  # what is wrong with them is better said at once
         with TreeMeter() as meter, deployed(settings, display, image) as platform:
             meter.add(platform.pid)
             summary = _Run(settings, display, platform, meter).execute(photos, started)
