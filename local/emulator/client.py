@@ -6,11 +6,13 @@ import selectors
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import boto3
+import botocore.session
 import psutil
 from botocore.config import Config
 
@@ -88,13 +90,15 @@ class EmulatorProcess:
         return f"{self.endpoint}/restapis/{api_id}/{stage}/_user_request_/"
 
     def client(self, service: str) -> Any:
-        """A boto3 client of the emulated account."""
-        return boto3.client(
+        """A boto3 client of the emulated account; a profile in this process's environment is not looked at."""
+        own = botocore.session.Session(session_vars={"profile": (None, None, None, None)})
+        return boto3.Session(botocore_session=own).client(
             service,
             endpoint_url=self.endpoint,
             region_name=environment.REGION,
             aws_access_key_id=environment.ACCOUNT,
             aws_secret_access_key="local",  # noqa: S106 - opens nothing
+            aws_session_token="",
             config=_CONFIG,
         )
 
@@ -141,18 +145,16 @@ class EmulatorProcess:
         self._started = self._pid = None
 
     def _ended(self, pid: int, seconds: float) -> bool:
-        try:
-            if self._started:
-                self._started.wait(seconds)
+        deadline = time.monotonic() + seconds
+        while time.monotonic() < deadline:
+            if self._started is None and not _is_running(pid):
+                return True
+            if self._started is not None and self._started.poll() is not None:
                 if self._started.stdout:
                     self._started.stdout.close()
-            else:
-                psutil.Process(pid).wait(seconds)
-        except (subprocess.TimeoutExpired, psutil.TimeoutExpired):
-            return False
-        except psutil.NoSuchProcess:
-            pass
-        return True
+                return True
+            time.sleep(0.02)
+        return False
 
     def _wait_until_ready(self, process: subprocess.Popen[str]) -> int:
         assert process.stdout is not None  # noqa: S101 - Popen was asked for a pipe
@@ -171,6 +173,14 @@ class EmulatorProcess:
     def _last_lines(self) -> str:
         lines = self.log.read_text(errors="replace").splitlines() if self.log.exists() else []
         return "\n  ".join([f"; the end of {self.log}:", *lines[-_LAST_LINES:]]) if lines else ""
+
+
+def _is_running(pid: int) -> bool:
+    """False too for one that has ended and whose parent has not asked how."""
+    try:
+        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
 
 
 def _is_emulator(pid: int, folder: Path) -> bool:
