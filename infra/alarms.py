@@ -93,7 +93,7 @@ def rollback_alarms(settings: Settings) -> tuple[Alarm, ...]:
 
 def operations_alarms(settings: Settings) -> tuple[Alarm, ...]:
     """Alarms of day-to-day operation."""
-    return (*_api(settings), *_serving(settings), *_functions(settings), *_releases(settings), _pipeline(settings))
+    return (*_api(settings), *_serving(settings), *_functions(settings), *_queues(settings), _pipeline(settings))
 
 
 def all_alarms(settings: Settings) -> tuple[Alarm, ...]:
@@ -208,7 +208,7 @@ def _functions(settings: Settings) -> tuple[Alarm, ...]:
         (
             "trigger",
             "A run was not started for new photos or on schedule.",
-            f"{log} Then start the run by hand; the event is kept in the function's dead-letter queue.",
+            f"{log} Then start the run by hand; the event is kept in the queue trigger-dead.",
         ),
         (
             "release-start",
@@ -237,46 +237,64 @@ def _functions(settings: Settings) -> tuple[Alarm, ...]:
     return (*alarms, throttled)
 
 
-def _releases(settings: Settings) -> tuple[Alarm, ...]:
+def _queues(settings: Settings) -> tuple[Alarm, ...]:
     names = settings.names
-    return (
-        Alarm(
-            key="release-waiting",
-            means="A release has waited for more than an hour for its turn.",
-            act="See what the serving stack is doing: another release, or an update that hangs.",
-            namespace="AWS/SQS",
-            metric="ApproximateAgeOfOldestMessage",
-            dimensions={"QueueName": names.queue("release")},
-            statistic="Maximum",
-            threshold=3600,
-            minutes=5,
+    waiting = Alarm(
+        key="release-waiting",
+        means="A release has waited for more than an hour for its turn.",
+        act="See what the serving stack is doing: another release, or an update that hangs.",
+        namespace="AWS/SQS",
+        metric="ApproximateAgeOfOldestMessage",
+        dimensions={"QueueName": names.queue("release")},
+        statistic="Maximum",
+        threshold=3600,
+        minutes=5,
+    )
+    dead = (
+        (
+            "release-dead",
+            "A release, or the report of one, was given up after its last attempt.",
+            "Read the message in the dead-letter queue and the logs of release-start and release-finish; then approve "
+            "the package again, which starts the release anew, and delete the message.",
         ),
-        Alarm(
-            key="release-dead",
-            means="A release was given up after its last attempt.",
-            act="Read the message in the dead-letter queue and the log of release-start; then approve the package "
-            "again, which starts the release anew, and delete the message.",
-            namespace="AWS/SQS",
-            metric="ApproximateNumberOfMessagesVisible",
-            dimensions={"QueueName": names.queue("release-dead")},
-            statistic="Maximum",
-            threshold=0,
-            minutes=5,
+        (
+            "trigger-dead",
+            "An event that should have started a run was given up, or a notice of an ended run.",
+            "Read the message in the dead-letter queue and the log of trigger; start the run by hand and delete the "
+            "message.",
+        ),
+    )
+    return (
+        waiting,
+        *(
+            Alarm(
+                key=key,
+                means=means,
+                act=act,
+                namespace="AWS/SQS",
+                metric="ApproximateNumberOfMessagesVisible",
+                dimensions={"QueueName": names.queue(key)},
+                statistic="Maximum",
+                threshold=0,
+                minutes=5,
+            )
+            for key, means, act in dead
         ),
     )
 
 
 def _pipeline(settings: Settings) -> Alarm:
     return Alarm(
-        key="pipeline-failed",
-        means="A run of the pipeline failed. The model in service is untouched.",
-        act="List the run's steps: the failed one names its reason and its log. Retry the run once that is mended.",
+        key="pipeline-failing",
+        means="Three runs or more ended as failed within a day; a challenger that the gate refuses counts as one.",
+        act="Each run's notice has the command that lists its steps and reasons. If all were refused, the new photos "
+        "or settings make no better model; anything else is a fault to mend. The model in service is untouched.",
         namespace="AWS/Sagemaker/ModelBuildingPipeline",
         metric="ExecutionFailed",
         dimensions={"PipelineName": settings.names.pipeline},
         statistic="Sum",
-        threshold=0,
-        minutes=5,
+        threshold=2,
+        minutes=24 * 60,
     )
 
 

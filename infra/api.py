@@ -1,15 +1,14 @@
 """The API stack: POST /v1/predictions, from the internet to the endpoint."""
 
 import json
-from typing import cast
 
 from aws_cdk import Aws, CfnOutput, Duration, Environment, Stack
 from aws_cdk import aws_apigateway as apigateway
-from aws_cdk import aws_iam as iam
 from aws_cdk import aws_lambda as lambda_
 from constructs import Construct
 
 from infra import secure
+from infra.arns import arn
 from infra.constructs.account_logging import AccountLogging
 from infra.constructs.custom_domain import CustomDomain
 from infra.constructs.firewall import Firewall
@@ -99,19 +98,19 @@ class ApiStack(Stack):
                 "MODEL_PACKAGE_GROUP": names.model_package_group,
             },
         )
-        role = cast(iam.Role, function.role)  # secure.function gives each its own
-        endpoint = self.format_arn(service="sagemaker", resource="endpoint", resource_name=names.endpoint)
+        role = secure.role_of(function)
+        endpoint = arn("sagemaker", f"endpoint/{names.endpoint}")
         allow(role, "Endpoint", ["sagemaker:InvokeEndpoint"], [endpoint])
-        arns = [f"arn:{Aws.PARTITION}:s3:::{name}" for name in buckets]
+        photos = [f"arn:{Aws.PARTITION}:s3:::{name}" for name in buckets]
         allow(
             role,
             "Photos",
             ["s3:GetObject"],
-            [f"{arn}/*" for arn in arns],
+            [f"{bucket}/*" for bucket in photos],
             why_wildcard="Callers name the photo; these are the buckets they may name.",
         )
         # without this one S3 says "denied" where it could say "no such photo"
-        allow(role, "MissingPhotos", ["s3:ListBucket"], arns)
+        allow(role, "MissingPhotos", ["s3:ListBucket"], photos)
         secure.acknowledge(
             function,
             "Serverless-LambdaDLQ",

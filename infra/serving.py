@@ -6,24 +6,23 @@ force again. The stack imports from the data stack only and exports nothing, so 
 
 import re
 
-from aws_cdk import ArnFormat, Aws, CfnCondition, CfnOutput, CfnParameter, CfnResource, Environment, Fn, Stack
+from aws_cdk import Aws, CfnCondition, CfnOutput, CfnParameter, CfnResource, Environment, Fn, Stack
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_sagemaker as sagemaker
 from constructs import Construct, IConstruct
 
 from infra import secure
 from infra.alarms import rollback_alarms
+from infra.arns import arn, bucket_arn
 from infra.constructs.autoscaling import EndpointScaling
 from infra.constructs.permissions import allow, allow_interfaces
 from infra.constructs.rollback import RollbackAlarms
-from infra.data import DataStack
+from infra.data import CAPTURE, EXECUTIONS, DataStack
 from infra.images import Images
 from infra.names import MODEL_PACKAGE_PARAMETER, VARIANT
 from infra.network import Network
 from infra.settings import Settings
 
-CAPTURE_PREFIX = "capture"  # in the artifacts bucket: sampled requests and answers
-MODELS_PREFIX = "executions"  # in the artifacts bucket: where runs leave their models
 
 _PACKAGE_ARN = r"(arn:aws[a-z-]*:sagemaker:[a-z0-9-]+:\d{12}:model-package/[A-Za-z0-9-]{1,63}/\d{1,9})?"
 
@@ -128,7 +127,7 @@ class ServingStack(Stack):
             data_capture_config=config.DataCaptureConfigProperty(
                 enable_capture=serving.capture_percent > 0,
                 initial_sampling_percentage=serving.capture_percent,
-                destination_s3_uri=f"s3://{self._artifacts}/{CAPTURE_PREFIX}",
+                destination_s3_uri=f"s3://{self._artifacts}/{CAPTURE}",
                 kms_key_id=self.data.key.key_arn,
                 capture_options=[
                     config.CaptureOptionProperty(capture_mode="Input"),
@@ -188,19 +187,19 @@ class ServingStack(Stack):
             ),
             description="Pulls the image and the model in service, writes the endpoint's log and captured requests",
         )
-        bucket = f"arn:{Aws.PARTITION}:s3:::{self._artifacts}"
+        bucket = bucket_arn(self.settings, "artifacts")
         allow(
             role,
             "Model",
             ["s3:GetObject"],
-            [f"{bucket}/{MODELS_PREFIX}/*"],
+            [f"{bucket}/{EXECUTIONS}/*"],
             why_wildcard="Each run leaves its model in a folder of its own, and any of them may be released.",
         )
         allow(
             role,
             "Capture",
             ["s3:PutObject"],
-            [f"{bucket}/{CAPTURE_PREFIX}/*"],
+            [f"{bucket}/{CAPTURE}/*"],
             why_wildcard="SageMaker names the captured files by hour.",
         )
         allow(role, "Key", ["kms:Decrypt", "kms:GenerateDataKey"], [self.data.key.key_arn])
@@ -210,7 +209,13 @@ class ServingStack(Stack):
             ["logs:CreateLogGroup", "logs:CreateLogStream", "logs:DescribeLogStreams", "logs:PutLogEvents"],
             [self.log_group.log_group_arn],
         )
-        allow(role, "RollbackAlarms", ["cloudwatch:DescribeAlarms"], self._alarm_arns())
+        names = [self.settings.names.alarm(alarm.key) for alarm in rollback_alarms(self.settings)]
+        allow(
+            role,
+            "RollbackAlarms",
+            ["cloudwatch:DescribeAlarms"],
+            [arn("cloudwatch", f"alarm:{name}") for name in names],
+        )
         allow(
             role,
             "Metrics",
@@ -222,18 +227,6 @@ class ServingStack(Stack):
         Images(self.settings).allow_pull(role, "serve")
         allow_interfaces(role, self.network)
         return role
-
-    def _alarm_arns(self) -> list[str]:
-        names = self.settings.names
-        return [
-            self.format_arn(
-                service="cloudwatch",
-                resource="alarm",
-                resource_name=names.alarm(alarm.key),
-                arn_format=ArnFormat.COLON_RESOURCE_NAME,
-            )
-            for alarm in rollback_alarms(self.settings)
-        ]
 
 
 def has_local_disk(instance_type: str) -> bool:

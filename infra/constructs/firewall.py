@@ -2,12 +2,12 @@
 
 from collections.abc import Mapping
 
-from aws_cdk import ArnFormat, Stack
 from aws_cdk import aws_kms as kms
 from aws_cdk import aws_wafv2 as wafv2
 from constructs import Construct
 
 from infra import secure
+from infra.arns import arn
 from infra.settings import Settings
 
 COUNTED: Mapping[str, Mapping[str, str]] = {
@@ -53,14 +53,7 @@ class Firewall(Construct):
             self,
             "Logging",
             resource_arn=self.acl.attr_arn,
-            log_destination_configs=[
-                Stack.of(self).format_arn(
-                    service="logs",
-                    resource="log-group",
-                    resource_name=log_group.log_group_name,
-                    arn_format=ArnFormat.COLON_RESOURCE_NAME,
-                )
-            ],
+            log_destination_configs=[arn("logs", f"log-group:{log_group.log_group_name}")],
             redacted_fields=[
                 {"singleHeader": {"Name": "x-api-key"}},
                 {"singleHeader": {"Name": "authorization"}},
