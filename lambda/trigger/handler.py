@@ -32,7 +32,7 @@ class TriggerError(Exception):
 
 @dataclass(frozen=True)
 class Order:
-    """A run to start. `once`: what makes two deliveries of one event the same order; None orders anew each time."""
+    """A run to start. `once`: what two deliveries of one event have in common, where the event itself tells."""
 
     prefix: str
     parameters: Mapping[str, str] = field(default_factory=dict)
@@ -40,10 +40,11 @@ class Order:
     once: str | None = None
 
 
-def handler(event: Mapping[str, Any], _context: object = None) -> dict[str, str]:
+def handler(event: Mapping[str, Any], context: object = None) -> dict[str, str]:
     """Start a run; TriggerError when the event is malformed or the prefix holds nothing."""
     pipeline, bucket = _variable("PIPELINE_NAME"), _variable("RAW_BUCKET")
     order = read_order(event, bucket)
+    once = order.once or getattr(context, "aws_request_id", None)  # Lambda keeps it when it tries again
     revision = content_revision(_objects(bucket, order.prefix), order.prefix)
     if revision is None:
         raise TriggerError(f"s3://{bucket}/{order.prefix}/ holds no photos; upload them there, {SUCCESS_FILE} last")
@@ -54,8 +55,8 @@ def handler(event: Mapping[str, Any], _context: object = None) -> dict[str, str]
     }
     if order.name is not None:
         request["PipelineExecutionDisplayName"] = order.name
-    if order.once is not None:
-        request["ClientRequestToken"] = hashlib.sha256(order.once.encode()).hexdigest()
+    if once is not None:
+        request["ClientRequestToken"] = hashlib.sha256(once.encode()).hexdigest()
     arn = str(_client("sagemaker").start_pipeline_execution(**request)["PipelineExecutionArn"])
     answer = {"pipelineExecutionArn": arn, "prefix": order.prefix, "revision": revision}
     print(json.dumps({"event": "run started", **answer}))
