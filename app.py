@@ -5,21 +5,24 @@ One setting can be replaced for one command: -c overrides='{"serving": {"max_ins
 
 import sys
 
-import aws_cdk as cdk
-
-from infra.app import FEATURES, build, settings_of
+from infra.app import build, new_app, settings_of
 from infra.settings import SettingsError
 
 
 def main() -> int:
-    """Synthesize; 1 when a setting is wrong, with one line that says which."""
-    app = cdk.App(context=FEATURES)
+    """Synthesize; 1 when a setting is wrong or a security rule is broken, with lines that say which."""
+    app = new_app()
     try:
         build(app, settings_of(app))
     except SettingsError as error:
         print(f"app.py: {error}", file=sys.stderr)
         return 1
-    app.synth()
+    try:
+        app.synth()
+    except RuntimeError as error:
+        if "ValidationFailed" not in str(error):
+            raise
+        return 1  # the findings are printed already
     return 0
 
 

@@ -7,8 +7,14 @@ from typing import Any
 import aws_cdk as cdk
 from cdk_nag import AwsSolutionsChecks, ServerlessChecks
 
+from infra.api import ApiStack
 from infra.data import DataStack
+from infra.network import Network
+from infra.operations import OperationsStack
+from infra.release import ReleaseStack
+from infra.serving import ServingStack
 from infra.settings import Settings, SettingsError, read_settings
+from infra.training import TrainingStack
 
 # Behaviour of the library that has to be asked for; here and not in cdk.json, so that tests get the same.
 FEATURES = {
@@ -23,6 +29,22 @@ class Stacks:
     """What `build` made."""
 
     data: DataStack
+    serving: ServingStack
+    release: ReleaseStack
+    training: TrainingStack
+    api: ApiStack
+    operations: OperationsStack
+
+
+def new_app(outdir: str | None = None) -> cdk.App:
+    """An app that behaves the same whoever makes it: the CLI's command or a test."""
+    return cdk.App(
+        context=FEATURES,
+        outdir=outdir,
+        # Without the rule, which is a parameter read from SSM: whoever updates a stack would need to read it too, the
+        # release functions among them. The CLI itself checks the version of the bootstrap stack.
+        default_stack_synthesizer=cdk.DefaultStackSynthesizer(generate_bootstrap_version_rule=False),
+    )
 
 
 def settings_of(app: cdk.App) -> Settings:
@@ -45,5 +67,15 @@ def settings_of(app: cdk.App) -> Settings:
 def build(app: cdk.App, settings: Settings) -> Stacks:
     """Add the stacks to the app, with the rules that a synthesis must pass."""
     data = DataStack(app, settings)
+    network = Network(data, settings, data)
+    release = ReleaseStack(app, settings, data)
+    stacks = Stacks(
+        data=data,
+        serving=ServingStack(app, settings, data, network),
+        release=release,
+        training=TrainingStack(app, settings, data, release, network),
+        api=ApiStack(app, settings, data),
+        operations=OperationsStack(app, settings, data),
+    )
     cdk.Validations.of(app).add_plugins(AwsSolutionsChecks(app, verbose=True), ServerlessChecks(app, verbose=True))
-    return Stacks(data=data)
+    return stacks

@@ -13,8 +13,11 @@ from constructs import Construct
 from infra import secure
 from infra.settings import Settings
 
+EXECUTIONS = "executions"  # prefix of the artifacts bucket under which every run of the pipeline has a folder
+CAPTURE = "capture"  # and under which the endpoint keeps sampled requests
+
 ACCESS_LOG_DAYS = 365
-CAPTURE_DAYS = 30  # requests that the endpoint captured
+CAPTURE_DAYS = 30
 NONCURRENT_DAYS = 30
 COLD_DAYS = 30
 
@@ -123,8 +126,8 @@ def _artifact_rules() -> list[s3.LifecycleRule]:
     )
     return [
         _forgotten(),
-        s3.LifecycleRule(prefix="executions/", transitions=[tiering]),
-        s3.LifecycleRule(prefix="capture/", expiration=Duration.days(CAPTURE_DAYS)),
+        s3.LifecycleRule(prefix=f"{EXECUTIONS}/", transitions=[tiering]),
+        s3.LifecycleRule(prefix=f"{CAPTURE}/", expiration=Duration.days(CAPTURE_DAYS)),
     ]
 
 

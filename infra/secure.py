@@ -6,6 +6,7 @@ leave out is a required argument; what nobody should switch off is no argument a
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import cast
 
 from aws_cdk import Acknowledgment, Duration, RemovalPolicy, Validations
 from aws_cdk import aws_iam as iam
@@ -91,7 +92,7 @@ def queue(
     max_receives: int = 3,
 ) -> sqs.Queue:
     """An encrypted queue, TLS only, that keeps messages for 14 days; `dead_letters` gets those received too often."""
-    return sqs.Queue(
+    made = sqs.Queue(
         scope,
         id_,
         queue_name=settings.names.queue(task),
@@ -105,6 +106,10 @@ def queue(
         else None,
         removal_policy=RemovalPolicy.DESTROY,
     )
+    if dead_letters is None:
+        for rule in ("AwsSolutions-SQS3", "Serverless-SQSRedrivePolicy"):
+            acknowledge(made, rule, "Messages end here, for a person to read.")
+    return made
 
 
 def function(
@@ -120,14 +125,11 @@ def function(
     memory: int,
     environment: Mapping[str, str],
     handler: str = "handler.handler",
-    on_failure: lambda_.IDestination | None = None,
-    retries: int | None = None,
-    reserved: int | None = None,
+    dead_letters: sqs.IQueue | None = None,
 ) -> lambda_.Function:
     """A function from `lambda/FOLDER` with a role of its own that may write its log and its traces, and nothing more.
 
-    `on_failure` is where an event goes that the function could not handle; give it where events call the function,
-    with `retries` (0 to 2) before. `memory` is in MB.
+    Give `dead_letters` where events call the function: Lambda sends there what failed three times. `memory` is in MB.
     """
     name = settings.names.function(task)
     log = log_group(scope, f"{id_}Log", settings=settings, key=key, name=f"/aws/lambda/{name}")
@@ -154,14 +156,19 @@ def function(
         tracing=lambda_.Tracing.ACTIVE,
         log_group=log,
         logging_format=lambda_.LoggingFormat.JSON,
-        on_failure=on_failure,
-        retry_attempts=retries,
-        reserved_concurrent_executions=reserved,
+        dead_letter_queue=dead_letters,
     )
     log.grant_write(role)
     key.grant_decrypt(role)  # its own environment variables
+    if dead_letters:
+        key.grant(role, "kms:GenerateDataKey")
     acknowledge(role, "AwsSolutions-IAM5[Resource::*]", "X-Ray's PutTraceSegments knows no resources.")
     return made
+
+
+def role_of(made: lambda_.Function) -> iam.Role:
+    """The role that `function` gave it."""
+    return cast(iam.Role, made.role)
 
 
 def acknowledge(construct: IConstruct, rule: str, reason: str) -> None:

@@ -2,10 +2,12 @@
 
 from aws_cdk import aws_events as events
 from aws_cdk import aws_events_targets as targets
+from aws_cdk import aws_iam as iam
 from aws_cdk import aws_sqs as sqs
 from constructs import Construct
 
 from infra.arns import arn
+from infra.constructs.permissions import allow
 from infra.data import DataStack
 from infra.settings import Settings
 
@@ -29,6 +31,14 @@ class RunNotices(Construct):
             "A challenger that the gate refuses ends as Failed, in the step Refused. Steps and reasons: "
             f"aws sagemaker list-pipeline-execution-steps --region {field('$.region')} --pipeline-execution-arn {run}"
         )
+        role = iam.Role(
+            self,
+            "Role",
+            description="Publishes how runs of the pipeline end",
+            assumed_by=iam.ServicePrincipal("events.amazonaws.com"),
+        )
+        allow(role, "Tell", ["sns:Publish"], [data.notices.topic_arn])
+        allow(role, "Key", ["kms:Decrypt", "kms:GenerateDataKey"], [data.key.key_arn])
         events.Rule(
             self,
             "Ended",
@@ -45,7 +55,7 @@ class RunNotices(Construct):
                 targets.SnsTopic(
                     data.notices,
                     message=events.RuleTargetInput.from_text(text),
-                    authorize_using_role=True,  # whose policy names the topic and the key; neither has to trust a service
+                    role=role.without_policy_updates(),  # CDK would allow more of the key
                     dead_letter_queue=dead_letters,
                 )
             ],

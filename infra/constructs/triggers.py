@@ -1,11 +1,9 @@
 """What starts the pipeline: a _SUCCESS object in the raw bucket, the week, or a person; all through one function."""
 
-import json
-
-from aws_cdk import Duration
+from aws_cdk import Aws, Duration
 from aws_cdk import aws_events as events
 from aws_cdk import aws_events_targets as targets
-from aws_cdk import aws_lambda_destinations as destinations
+from aws_cdk import aws_iam as iam
 from aws_cdk import aws_scheduler as scheduler
 from aws_cdk import aws_scheduler_targets as scheduler_targets
 from constructs import Construct
@@ -36,8 +34,7 @@ class Triggers(Construct):
             timeout=Duration.minutes(5),  # lists the prefix to name its content: half a million photos take two
             memory=512,
             environment={"PIPELINE_NAME": names.pipeline, "RAW_BUCKET": data.raw.bucket_name},
-            on_failure=destinations.SqsDestination(self.dead_letters),
-            retries=2,
+            dead_letters=self.dead_letters,
         )
         role = secure.role_of(self.function)
         allow(role, "Start", ["sagemaker:StartPipelineExecution"], [arn("sagemaker", f"pipeline/{names.pipeline}")])
@@ -64,7 +61,18 @@ class Triggers(Construct):
     def _weekly(self, settings: Settings, data: DataStack) -> None:
         """Made in any case, so that a person can switch it on in the console; training.weekly_run is what deploys."""
         training = settings.training
-        schedule = scheduler.Schedule(
+        role = iam.Role(
+            self,
+            "WeeklyRole",
+            description="Starts the weekly run",
+            assumed_by=iam.ServicePrincipal(
+                "scheduler.amazonaws.com", conditions={"StringEquals": {"aws:SourceAccount": Aws.ACCOUNT_ID}}
+            ),
+        )
+        allow(role, "Start", ["lambda:InvokeFunction"], [self.function.function_arn])
+        allow(role, "NotStarted", ["sqs:SendMessage"], [self.dead_letters.queue_arn])
+        allow(role, "Key", ["kms:Decrypt", "kms:GenerateDataKey"], [data.key.key_arn])
+        scheduler.Schedule(
             self,
             "Weekly",
             schedule_name=f"{settings.names.base}-weekly",
@@ -74,8 +82,9 @@ class Triggers(Construct):
             key=data.key,
             target=scheduler_targets.LambdaInvoke(
                 self.function,
-                input=scheduler.ScheduleTargetInput.from_text(json.dumps({"prefix": training.weekly_prefix})),
+                input=scheduler.ScheduleTargetInput.from_object({"prefix": training.weekly_prefix}),
                 dead_letter_queue=self.dead_letters,
                 retry_attempts=3,
+                role=role.without_policy_updates(),  # CDK would allow every version of the function as well
             ),
         )
