@@ -5,20 +5,21 @@ moto answers for S3 and SQS; Lambda is a table of Python functions by ARN.
 
 import asyncio
 import json
+import socket
 import threading
 import time
-import urllib.request
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 import boto3
 from botocore.config import Config
 from hypercorn.asyncio import serve
 from hypercorn.config import Config as ServerConfig
-from hypercorn.middleware import AsyncioWSGIMiddleware
 from moto.server import DomainDispatcherApplication, create_backend_app
-from werkzeug.wrappers import Request, Response
+from werkzeug.test import Client
+from werkzeug.wrappers import Response
 
 from local.emulator.gateway import Gateway
 from local.jobs.containers import Containers
@@ -26,6 +27,7 @@ from local.jobs.workspace import Limits, free_port
 from local.sagemaker.service import Folders, SageMaker
 
 ROLE = "arn:aws:iam::123456789012:role/jobs"
+_FUNCTIONS = "/2015-03-31/functions/"
 _CONFIG = Config(
     retries={"max_attempts": 1},
     request_checksum_calculation="when_required",
@@ -52,9 +54,9 @@ class Account:
             emit=lambda _source, kind, detail, _resources: self.events.append((kind, detail)),
             **more,
         )
-        self._server = _Server(Gateway(self.service, self._rest()), self._port)
-        reset = urllib.request.Request(f"{self.url}/moto-api/reset", method="POST")
-        urllib.request.urlopen(reset).close()
+        self._moto = Client(DomainDispatcherApplication(create_backend_app))
+        self._moto.post("/moto-api/reset")
+        self._server = _Server(Gateway(self.service, self._rest), self._port)
         self.clients: list[Any] = []
         self.sagemaker = self.client("sagemaker")
         self.runtime = self.client("sagemaker-runtime")
@@ -123,23 +125,37 @@ class Account:
         """Details of the events whose type contains these words."""
         return [detail for kind, detail in list(self.events) if words in kind]
 
-    def _rest(self) -> AsyncioWSGIMiddleware:
-        moto = DomainDispatcherApplication(create_backend_app)
+    async def _rest(self, scope: Any, receive: Any, send: Any) -> None:
+        """What is not SageMaker: Lambda's Invoke from the table, all else from moto."""
+        if scope["type"] != "http":
+            return
+        body, more = b"", True
+        while more:
+            message = await receive()
+            body, more = body + message.get("body", b""), message.get("more_body", False)
+        headers = [(name.decode("latin-1"), value.decode("latin-1")) for name, value in scope["headers"]]
+        request = {
+            "method": scope["method"],
+            "path": scope["raw_path"].decode("latin-1"),
+            "query_string": scope["query_string"].decode("latin-1"),
+            "headers": headers,
+            "data": body,
+        }
+        response = await asyncio.get_running_loop().run_in_executor(None, self._answer, request)
+        pairs = [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in response.headers]
+        await send({"type": "http.response.start", "status": response.status_code, "headers": pairs})
+        if scope["method"] != "HEAD":
+            await send({"type": "http.response.body", "body": response.get_data()})
 
-        def application(environ: dict[str, Any], start_response: Any) -> Any:
-            if environ["PATH_INFO"].startswith("/2015-03-31/functions/"):
-                return self._call(Request(environ))(environ, start_response)
-            return moto(environ, start_response)
-
-        return AsyncioWSGIMiddleware(application, max_body_size=64 * 2**20)
-
-    def _call(self, request: Request) -> Response:
-        arn = request.path.removeprefix("/2015-03-31/functions/").removesuffix("/invocations")
+    def _answer(self, request: dict[str, Any]) -> Any:
+        if not request["path"].startswith(_FUNCTIONS):
+            return self._moto.open(**request)
+        arn = unquote(request["path"]).removeprefix(_FUNCTIONS).removesuffix("/invocations")
         if arn not in self.functions:
-            body = json.dumps({"Type": "User", "Message": f"Function not found: {arn}"})
-            return Response(body, 404, {"x-amzn-ErrorType": "ResourceNotFoundException"}, "application/json")
+            told = {"Type": "User", "Message": f"Function not found: {arn}"}
+            return Response(json.dumps(told), 404, {"x-amzn-ErrorType": "ResourceNotFoundException"})
         try:
-            return Response(json.dumps(self.functions[arn](request.get_json())))
+            return Response(json.dumps(self.functions[arn](json.loads(request["data"]))))
         except Exception as error:
             told = {"errorType": type(error).__name__, "errorMessage": str(error)}
             return Response(json.dumps(told), headers={"X-Amz-Function-Error": "Unhandled"})
@@ -169,11 +185,8 @@ class _Server:
 
 
 def _answers(port: int) -> bool:
-    try:
-        urllib.request.urlopen(f"http://localhost:{port}/moto-api/data.json").close()
-    except OSError:
-        return False
-    return True
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
 def until(look: Callable[[], Any], seconds: float = 30.0) -> Any:

@@ -1,7 +1,5 @@
 """Accounts, and small programs that stand for images."""
 
-import json
-import shutil
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,28 +9,21 @@ import pytest
 from local.jobs.containers import Containers
 from tests.local.sagemaker.account import Account
 
-_FAKE_IMAGE = Path(__file__).parents[1] / "fake_image"
+_SERVER = Path(__file__).with_name("model_server.py")
 
 
 class Image:
-    """The stand-in image, whose behaviour a test sets, beside `train:1`, which is a program of the test's own."""
+    """`train:1` runs a program of the test's own; `serve:1` serves models that say how they behave."""
 
     def __init__(self, folder: Path):
-        self._folder = folder / "image"
-        shutil.copytree(_FAKE_IMAGE, self._folder, ignore=shutil.ignore_patterns("__pycache__"))
         self._program = folder / "program.py"
         self.program("print('done')")
-        self.behave()
-        commands = {"train:1": (sys.executable, str(self._program))}
-        self.containers = Containers(python_path=self._folder, commands=commands)
+        commands = {"train:1": (sys.executable, str(self._program)), "serve:1": (sys.executable, str(_SERVER))}
+        self.containers = Containers(commands=commands)
 
     def program(self, source: str) -> None:
         """What `train:1` runs."""
         self._program.write_text(source)
-
-    def behave(self, **behaviour: object) -> None:
-        """What the stand-in image does."""
-        (self._folder / "behaviour.json").write_text(json.dumps({"summary": [], **behaviour}))
 
 
 @pytest.fixture

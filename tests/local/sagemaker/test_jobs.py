@@ -82,10 +82,10 @@ def test_a_long_failure_is_cut_as_the_api_cuts_it(account):
 def test_lists_filter_order_and_page(account, image):
     for name in ("a-one", "b-two", "a-three"):
         account.sagemaker.create_training_job(**{**training(), "TrainingJobName": name})
-    image.program(SLEEP)
-    account.sagemaker.create_training_job(**{**training(), "TrainingJobName": "a-slow"})
     list_jobs = account.sagemaker.list_training_jobs
     until(lambda: len(list_jobs(StatusEquals="Completed")["TrainingJobSummaries"]) == 3)
+    image.program(SLEEP)
+    account.sagemaker.create_training_job(**{**training(), "TrainingJobName": "a-slow"})
 
     def names(**request):
         return [job["TrainingJobName"] for job in list_jobs(**request)["TrainingJobSummaries"]]
@@ -134,7 +134,7 @@ time.sleep(1)
     [
         ({"HyperParameters": {"epochs": "x" * 2501}}, "HyperParameters.epochs"),
         ({"TrainingJobName": "no_underscores"}, "regular expression pattern"),
-        ({"RoleArn": "jobs"}, "RoleArn"),
+        ({"RoleArn": "the role that is named jobs"}, "RoleArn"),
     ],
     ids=["too long", "a name that AWS forbids", "a role that is none"],
 )
