@@ -88,7 +88,9 @@ class Account:
     def client(self, service: str) -> Any:
         """The boto3 client of a service; made once."""
         if service not in self._clients:
-            self._clients[service] = self.session.client(service, endpoint_url=self.endpoint_url, config=_CONFIG)
+            # A proxy on the way to the Internet is none on the way to this machine.
+            config = _CONFIG.merge(Config(proxies={})) if self.endpoint_url else _CONFIG
+            self._clients[service] = self.session.client(service, endpoint_url=self.endpoint_url, config=config)
         return self._clients[service]
 
     def stack(self, kind: str) -> dict[str, Any] | None:

@@ -46,7 +46,8 @@ class Cdk:
         self.assembly = self.build / "cdk.out"
         self.log = self.build / "cdk.log"
         self._listen = listen or (lambda _line: None)
-        self._app = ["--app", f'"{sys.executable}" "{REPOSITORY / "app.py"}"', "--output", str(self.assembly)]
+        # Found on PATH and beside cdk.json: the CLI hands the words to a shell, where a folder's name may hold spaces.
+        self._app = ["--app", f"{Path(sys.executable).name} app.py", "--output", str(self.assembly)]
         self._context = ["--context", f"env={self.environment}"]
         if overrides:
             self._context += ["--context", f"overrides={json.dumps(overrides)}"]
@@ -61,11 +62,11 @@ class Cdk:
             options += ["--cloudformation-execution-policies", ",".join(execution_policies)]
         if qualifier:
             options += ["--qualifier", qualifier, "--toolkit-stack-name", f"CDKToolkit-{qualifier}"]
-        self.run("bootstrap", options)
+        self.run("bootstrap", options, folder=self.build)  # not where cdk.json is: it would synthesize for nothing
 
     def synth(self) -> None:
         """Write the templates of all stacks into `assembly`. OpsError names a malformed setting."""
-        self.run("synth", ["--all", "--quiet", *self._app, *self._context])
+        self.run("synth", ["--quiet", *self._app, *self._context])
 
     def deploy(self, stacks: Sequence[str] = ()) -> dict[str, dict[str, str]]:
         """Deploy the given kinds of stacks, or all; their outputs by stack name.
@@ -82,7 +83,7 @@ class Cdk:
     def diff(self) -> bool:
         """Compare with what is deployed; True when something differs. The differences go to `listen`."""
         try:
-            self.run("diff", ["--all", "--fail", *self._app, *self._context])
+            self.run("diff", ["--fail", *self._app, *self._context])
         except CdkError as error:
             if "Number of stacks with differences" in error.output:
                 return True
@@ -98,7 +99,7 @@ class Cdk:
         names = [self.account.names.stack(kind) for kind in kinds]
         return names or ["--all"]
 
-    def run(self, command: str, options: Sequence[str]) -> str:
+    def run(self, command: str, options: Sequence[str], folder: Path = REPOSITORY) -> str:
         """Run `cdk COMMAND OPTIONS` to its end and return its output. CdkError when it fails."""
         node = _node()
         self.build.mkdir(parents=True, exist_ok=True)
@@ -106,7 +107,7 @@ class Cdk:
         lines: list[str] = []
         with self.log.open("w") as log:
             print(f"cdk {command} {' '.join(options)}", file=log)
-            with _started(words, self._variables(node)) as process:
+            with _started(words, self._variables(node), folder) as process:
                 assert process.stdout is not None  # noqa: S101  # asked for with PIPE
                 try:
                     for line in process.stdout:
@@ -123,7 +124,7 @@ class Cdk:
         return output
 
     def _failure(self, command: str, status: int, output: str) -> str:
-        why = reason(output) or "\n".join(output.strip().splitlines()[-5:])
+        why = reason(output)
         todo = remedy(output, self.environment)
         return (
             f"cdk {command} for {self.environment} failed ({status}): {why or 'it printed nothing'}"
@@ -132,16 +133,16 @@ class Cdk:
         )
 
     def _variables(self, node: Path) -> dict[str, str]:
-        variables = {
+        path = self.account.environ.get("PATH", os.defpath)
+        return {
             **self.account.environ,
+            "PATH": f"{Path(sys.executable).parent}{os.pathsep}{path}",
             "JSII_NODE": str(node),
             "AWS_REGION": self.account.region,
             "CDK_DISABLE_VERSION_CHECK": "1",
             "CDK_DISABLE_CLI_TELEMETRY": "true",
             "PYTHONDONTWRITEBYTECODE": "1",  # asset hashes must not depend on what ran before
         }
-        variables.setdefault("PATH", os.defpath)
-        return variables
 
 
 def _node() -> Path:
@@ -154,11 +155,11 @@ def _node() -> Path:
     return Path(executable.ROOT_DIR) / "bin" / "node"
 
 
-def _started(words: Sequence[str], variables: dict[str, str]) -> "subprocess.Popen[str]":
+def _started(words: Sequence[str], variables: dict[str, str], folder: Path) -> "subprocess.Popen[str]":
     # A session of its own: Ctrl-C reaches this program alone, which then ends the CLI and the app below it.
     return subprocess.Popen(
         words,
-        cwd=REPOSITORY,
+        cwd=folder,
         env=variables,
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,

@@ -7,8 +7,8 @@ from ops.errors import ASK_QUOTA, RENEW
 # First match wins: the particular ones before the general ones.
 _REMEDIES: tuple[tuple[str, str], ...] = (
     (
-        r"(?P<bucket>[a-z0-9.-]{3,63}) already exists(?=.*AWS::S3::Bucket)|BucketAlreadyExists|BucketAlreadyOwnedByYou"
-        r"|AWS::S3::Bucket.*already exists",
+        r"AWS::S3::Bucket\b[^\n]*already exists|already exists[^\n]*AWS::S3::Bucket"
+        r"|BucketAlreadyExists|BucketAlreadyOwnedByYou|ResourceExistenceCheck",
         "the bucket's name is taken. A former `destroy` with keep_data kept it: delete that bucket, or bring it back "
         "into the stack with `cdk import`. If it belongs to somebody else, set another `prefix` in cdk.json",
     ),
@@ -75,9 +75,11 @@ def remedy(output: str, environment: str) -> str | None:
 
 
 def reason(output: str) -> str:
-    """The lines of a failed CDK command's output that say why, at most a handful; empty when there are none."""
+    """The lines of a failed CDK command's output that say why, at most a handful; empty when it printed nothing."""
     lines = [line.strip() for line in output.splitlines()]
     if ours := [line.removeprefix("app.py: ") for line in lines if line.startswith("app.py: ")]:
         return ours[-1]
-    failed = [line for line in lines if re.search(r"_FAILED\b|❌|\b[A-Za-z]*Error: ", line)]
-    return "\n".join(dict.fromkeys(failed[:3] + failed[-3:]))
+    named = [line.removeprefix("‣").strip() for line in lines if line.startswith("‣")]
+    failed = [line for line in lines if re.search(r"\| [A-Z_]+_FAILED\b|❌", line)]
+    last = [line for line in lines if line and not line.startswith("✨")][-3:]
+    return "\n".join(dict.fromkeys([*failed[:3], *(named or failed[3:] or last)[-3:]]))

@@ -88,7 +88,7 @@ class DeploymentView:
         happened = event(line)
         if happened is None:
             text = line.strip()
-            if text.startswith(("✅", "❌", "Outputs:", "[ERROR]", "[WARNING]")) or "rror:" in text:
+            if text.startswith(("✅", "❌", "[ERROR]", "[WARNING]")) or "rror:" in text or ": deploying..." in text:
                 self._print(text)
             return
         stack, status, resource = happened

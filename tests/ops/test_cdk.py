@@ -1,0 +1,173 @@
+"""How the CDK CLI is run: a script stands for it, on the real Node, as a real process."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from infra.settings import Settings
+from ops import cdk
+from ops.account import Account
+from ops.cdk import Cdk, CdkError, event, is_bootstrapped
+from ops.errors import OpsError
+from ops.show import DeploymentView
+
+SCRIPT = """
+const fs = require("fs");
+const {argv, env} = process;
+fs.writeFileSync(env.SEEN, JSON.stringify({argv: argv.slice(2), cwd: process.cwd(), env}));
+if (env.SLEEPS) { setInterval(() => {}, 1000); console.log("sleeping"); }
+else {
+  const outputs = argv.indexOf("--outputs-file");
+  if (outputs > 0) fs.writeFileSync(argv[outputs + 1], JSON.stringify({"tally-dev-data": {RawBucket: "raw"}}));
+  console.log(env.PRINTS || "done");
+  process.exitCode = Number(env.CODE || 0);
+}
+"""
+
+
+class Cli:
+    """The stand-in and what it was called with."""
+
+    def __init__(self, folder: Path, environ: dict[str, str]):
+        self.seen = folder / "seen.json"
+        self.lines: list[str] = []
+        self.folder = folder
+        self.environ = {**environ, "SEEN": str(self.seen)}
+
+    def cdk(self, overrides: dict[str, Any] | None = None, **variables: str) -> Cdk:
+        account = Account(Settings(environment="dev"), {**self.environ, **variables})
+        return Cdk(account, overrides=overrides, build=self.folder / "build", listen=self.lines.append)
+
+    @property
+    def call(self) -> dict[str, Any]:
+        found: dict[str, Any] = json.loads(self.seen.read_text())
+        return found
+
+
+@pytest.fixture
+def cli(tmp_path: Path, environ: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> Cli:
+    script = tmp_path / "cdk.js"
+    script.write_text(SCRIPT)
+    monkeypatch.setattr(cdk, "CLI", script)
+    return Cli(tmp_path, environ)
+
+
+def test_deploy_takes_all_stacks_of_the_environment_and_returns_their_outputs(cli: Cli) -> None:
+    assert cli.cdk(overrides={"serving": {"max_instances": 3}}).deploy() == {"tally-dev-data": {"RawBucket": "raw"}}
+    words = " ".join(cli.call["argv"])
+    assert words.startswith("deploy --all --require-approval never --progress events --concurrency 4")
+    assert '--context env=dev --context overrides={"serving": {"max_instances": 3}}' in words
+    assert f"--output {cli.folder}/build/cdk.out" in words
+    assert cli.call["cwd"] == str(cdk.REPOSITORY)
+    assert cli.lines == ["done"]
+
+
+def test_node_and_our_python_are_what_the_app_runs_on(cli: Cli) -> None:
+    cli.cdk().synth()
+    env = cli.call["env"]
+    assert subprocess.run([env["JSII_NODE"], "--version"], capture_output=True, check=True).stdout.startswith(b"v")
+    assert env["PATH"].split(os.pathsep)[0] == str(Path(sys.executable).parent)
+    assert cli.call["argv"][2:4] == ["--app", f"{Path(sys.executable).name} app.py"]
+    assert env["AWS_REGION"] == "eu-west-1"
+
+
+def test_bootstrap_can_be_narrowed(cli: Cli) -> None:
+    cli.cdk().bootstrap(execution_policies=["arn:aws:iam::123456789012:policy/a", "arn:aws:iam::aws:policy/b"])
+    assert cli.call["argv"][:4] == [
+        "bootstrap",
+        "aws://123456789012/eu-west-1",
+        "--cloudformation-execution-policies",
+        "arn:aws:iam::123456789012:policy/a,arn:aws:iam::aws:policy/b",
+    ]
+
+
+def test_a_failure_says_why_what_to_do_and_where_all_of_it_is(cli: Cli) -> None:
+    line = "No bucket named 'cdk-hnb659fds-assets-123456789012-eu-west-1'. Is account 123456789012 bootstrapped?"
+    with pytest.raises(CdkError) as caught:
+        cli.cdk(CODE="1", PRINTS=line).deploy()
+    log = cli.folder / "build" / "cdk.log"
+    assert str(caught.value) == (
+        f"cdk deploy for dev failed (1): {line}\n"
+        "What to do: the account has not been prepared for the CDK in this region: python -m ops bootstrap --env dev\n"
+        f"All it printed: {log}"
+    )
+    assert line in log.read_text()
+
+
+@pytest.mark.parametrize(
+    ("code", "text", "differs"),
+    [("0", "Number of stacks with differences: 0", False), ("1", "Number of stacks with differences: 2", True)],
+)
+def test_diff_tells_differences_from_failures(cli: Cli, code: str, text: str, differs: bool) -> None:
+    assert cli.cdk(CODE=code, PRINTS=text).diff() is differs
+    with pytest.raises(CdkError, match="cdk diff for dev failed"):
+        cli.cdk(CODE="1", PRINTS="Stack [x] not found").diff()
+
+
+def test_destroying_one_stack_leaves_those_that_need_it(cli: Cli) -> None:
+    cli.cdk().destroy(["training", "release"])
+    assert cli.call["argv"][:4] == ["destroy", "tally-dev-training", "tally-dev-release", "--force"]
+    assert "--exclusively" in cli.call["argv"]
+    assert f"{cli.folder}/build/cdk.out" in cli.call["argv"]
+
+
+def test_an_interrupt_ends_the_cli_and_what_it_started(cli: Cli) -> None:
+    def interrupt() -> None:
+        while not cli.lines:
+            time.sleep(0.05)
+        signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
+
+    thread = threading.Thread(target=interrupt)
+    thread.start()
+    with pytest.raises(KeyboardInterrupt):
+        cli.cdk(SLEEPS="1").deploy()
+    thread.join()
+    alive = subprocess.run(["pgrep", "-f", str(cli.folder / "cdk.js")], capture_output=True, text=True)
+    assert alive.stdout == ""
+
+
+def test_without_the_cli_the_command_that_installs_it_is_named(
+    environ: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cdk, "CLI", tmp_path / "missing")
+    with pytest.raises(OpsError, match=r"the CDK CLI is missing .*: make deploy installs it"):
+        Cdk(Account(Settings(environment="dev"), environ), build=tmp_path).synth()
+
+
+def test_a_bootstrapped_account_is_recognised(account: Account) -> None:
+    assert not is_bootstrapped(account)
+    account.client("ssm").put_parameter(Name="/cdk-bootstrap/hnb659fds/version", Value="30", Type="String")
+    assert is_bootstrapped(account)
+
+
+LINES = [
+    "✨  Synthesis time: 4.42s",
+    "tally-dev-data: deploying... [1/6]",
+    "tally-dev-data |  1/12 | 3:35:22 AM | CREATE_COMPLETE         | AWS::S3::Bucket            | Raw (Raw72517081) ",
+    "tally-dev-data |  2/12 | 3:35:22 AM | CREATE_FAILED           | AWS::KMS::Key          | Key (Key961B73FD) denied",
+    "✅  tally-dev-data",
+]
+
+
+def test_events_of_stacks_are_read_from_the_cli() -> None:
+    assert event(LINES[2]) == ("tally-dev-data", "CREATE_COMPLETE", "AWS::S3::Bucket | Raw (Raw72517081)")
+    assert event(LINES[0]) is None
+
+
+def test_a_deployment_is_shown_by_what_matters(capsys: pytest.CaptureFixture[str]) -> None:
+    view = DeploymentView(sys.stdout)
+    for line in LINES:
+        view(line)
+    assert [line.split("] ", 1)[1] for line in capsys.readouterr().out.splitlines()] == [
+        "tally-dev-data: deploying... [1/6]",
+        "tally-dev-data: CREATE_FAILED AWS::KMS::Key | Key (Key961B73FD) denied",
+        "✅  tally-dev-data",
+    ]
