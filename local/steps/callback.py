@@ -14,6 +14,10 @@ from local.steps.base import StepContext, StepResult
 _POLL_SECONDS = 0.1
 
 
+class _AskedToStop(Exception):  # noqa: N818 - nothing went wrong
+    """The execution stops, and whoever has the token does not know yet."""
+
+
 @dataclass(frozen=True)
 class CallbackRunner:
     """Sends through `sqs`, a boto3 client.
@@ -36,10 +40,10 @@ class CallbackRunner:
         try:
             self._send(queue, {**message, "status": "Executing"})
             outputs = self._wait(token, context)
-        except StoppedError:
+        except _AskedToStop as stopped:
             self._send(queue, {**message, "status": "Stopping"})
             self.callbacks.answer(token, self.stopping_seconds)
-            raise
+            raise StoppedError from stopped
         finally:
             self.callbacks.close(token)
         shown["OutputParameters"] = [{"Name": name, "Value": value} for name, value in outputs.items()]
@@ -58,12 +62,14 @@ class CallbackRunner:
     def _wait(self, token: str, context: StepContext) -> dict[str, str]:
         deadline = time.monotonic() + self.timeout_seconds
         while time.monotonic() < deadline:
-            if context.stop.is_set():
-                raise StoppedError
             answer = self.callbacks.answer(token, _POLL_SECONDS)
             if answer is not None:
                 outputs, reason = answer
+                if outputs is None and context.stop.is_set():
+                    raise StoppedError  # it was answered because of the stop
                 if outputs is None:
                     raise StepError(reason)
                 return outputs
+            if context.stop.is_set():
+                raise _AskedToStop
         raise StepError(f"nobody answered the callback token within {self.timeout_seconds:g} seconds")
