@@ -71,6 +71,7 @@ class ApiStack(Stack):
         self._method()
         add_problem_responses(self.api)
         Firewall(self, "Firewall", settings, key=data.key, stage_arn=self.api.deployment_stage.stage_arn)
+        self.api.node.try_remove_child("Endpoint")  # CDK's output of the address; Url below is the one in use
         url = self.api.url
         if settings.api.domain_name:
             url = CustomDomain(self, "Domain", settings.api, stage=self.api.deployment_stage).url

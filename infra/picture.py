@@ -57,11 +57,11 @@ VERBS = {
 }
 """Allowed actions that are drawn."""
 
-# Properties that refer to another resource, what the arrow says, and whether it comes from there.
+# Properties, or parts of them, that refer to another resource; what the arrow says; whether it comes from there.
 _REFERENCES = (
-    ("AWS::Events::Rule", "Targets", "starts", False),
     ("AWS::Events::Rule", "EventPattern", "event", True),
-    ("AWS::Scheduler::Schedule", "Target", "starts", False),
+    ("AWS::Events::Rule", "Targets.Arn", "", False),
+    ("AWS::Scheduler::Schedule", "Target.Arn", "", False),
     ("AWS::SageMaker::EndpointConfig", "ProductionVariants", "", True),
     ("AWS::SageMaker::EndpointConfig", "DataCaptureConfig", "captures to", False),
     ("AWS::SageMaker::Endpoint", "EndpointConfigName", "", True),
@@ -149,20 +149,20 @@ def _label(platform: Platform, node: Node, settings: Settings) -> str:
     if kind == "alarms":
         count = sum(SHOWN[platform.type(other)] == "alarms" for other in _drawn(platform, node.stack))
         return f"{count} alarms"
-    for name in ("BucketName", "TopicName", "QueueName", "FunctionName", "PipelineName", "ModelPackageGroupName"):
+    for name in ("BucketName", "TopicName", "QueueName", "FunctionName", "Description"):
         if text := platform.text(node, platform.property(node, name)).replace("-<>", ""):
-            return f"{kind}<br/>{text.removeprefix(f'{settings.names.base}-')}"
+            said = text.removeprefix(f"{settings.names.base}-")
+            if name != "Description" or kind in ("event rule", "schedule"):
+                return f"{kind}<br/>{said}"
     return kind
 
 
 def picture(settings: Settings) -> str:
     """Synthesize the environment and draw it."""
-    import aws_cdk as cdk  # takes seconds
-
-    from infra.app import build
+    from infra.app import build, new_app  # aws_cdk takes seconds to import
 
     with tempfile.TemporaryDirectory() as folder:
-        app = cdk.App(outdir=folder)
+        app = new_app(folder)
         build(app, settings)
         app.synth()
         names = {kind: settings.names.stack(kind) for kind in STACKS}

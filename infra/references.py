@@ -5,15 +5,17 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 # Names in ARNs and in event patterns, by the property that gives the name. <> is what AWS fills in.
-_NAMED = {
-    "BucketName": ":s3:::{}",
-    "TopicName": ":sns:<>:<>:{}",
-    "QueueName": ":sqs:<>:<>:{}",
-    "FunctionName": ":lambda:<>:<>:function:{}",
-    "PipelineName": ":sagemaker:<>:<>:pipeline/{}",
-    "EndpointName": ":sagemaker:<>:<>:endpoint/{}",
-    "ModelPackageGroupName": ":sagemaker:<>:<>:model-package-group/{}",
-}
+_NAMED = (
+    ("BucketName", ":s3:::{}"),
+    ("TopicName", ":sns:<>:<>:{}"),
+    ("QueueName", ":sqs:<>:<>:{}"),
+    ("FunctionName", ":lambda:<>:<>:function:{}"),
+    ("PipelineName", ":sagemaker:<>:<>:pipeline/{}"),
+    ("EndpointName", ":sagemaker:<>:<>:endpoint/{}"),
+    ("ModelPackageGroupName", ":sagemaker:<>:<>:model-package-group/{}"),
+    ("ModelPackageGroupName", ":sagemaker:<>:<>:model-package/{}/"),
+    ("ModelPackageGroupName", "ModelPackageGroupName {}"),  # in event patterns
+)
 
 
 class Node(NamedTuple):
@@ -48,7 +50,7 @@ class Platform:
         }
         self._by_name = {f":stack/{name}/": Node(kind, "") for kind, name in stack_names.items()}
         for node in self.resources:
-            for name, pattern in _NAMED.items():
+            for name, pattern in _NAMED:
                 if text := self.text(node, self.property(node, name)):
                     self._by_name.setdefault(pattern.format(text), node)
 
@@ -56,9 +58,14 @@ class Platform:
         """CloudFormation's type; empty for a stack."""
         return str(self.resources[node]["Type"]) if node.id else ""
 
-    def property(self, node: Node, name: str) -> Any:
-        """A property as the template has it; None where it is not set."""
-        return self.resources[node].get("Properties", {}).get(name) if node.id else None
+    def property(self, node: Node, path: str) -> Any:
+        """A property as the template has it, None where it is not set. In `path` a dot leads into objects and lists."""
+        value = self.resources[node].get("Properties", {}) if node.id else {}
+        for name in path.split("."):
+            parts = value if isinstance(value, list) else [value]
+            values = [part.get(name) for part in parts if isinstance(part, dict)]
+            value = values if isinstance(value, list) else values[0] if values else None
+        return value
 
     def of_type(self, kind: str) -> list[Node]:
         """Resources of a type."""
@@ -79,7 +86,7 @@ class Platform:
             if function == "Ref":
                 return "<>"
         if isinstance(value, (dict, list)):
-            parts = value.values() if isinstance(value, dict) else value
+            parts = [part for pair in value.items() for part in pair] if isinstance(value, dict) else value
             return " ".join(self.text(node, part) for part in parts)
         return ""
 
@@ -87,7 +94,11 @@ class Platform:
         """Resources that a property of `node` refers to or names."""
         text = self.text(node, value)
         found = [Node(stack, id_) for stack, id_ in re.findall(r"<([a-z]+)/(\w+)>", text)]
-        found += [other for name, other in self._by_name.items() if re.search(re.escape(name) + r"(?![\w-])", text)]
+        found += [
+            other
+            for name, other in self._by_name.items()
+            if re.search(re.escape(name) + (r"(?![\w-])" if name[-1] != "/" else ""), text)
+        ]
         return list(dict.fromkeys(found))
 
     def grants(self) -> Iterator[Grant]:
@@ -120,3 +131,9 @@ class Platform:
         id_ = value.get("Ref") or (value.get("Fn::GetAtt") or [None])[0]
         node = Node(stack, id_) if id_ else None
         return node if node in self.resources else None
+
+
+def _names(name: str, text: str) -> bool:
+    """Whether the text has the name, and not only as the beginning of a longer one."""
+    end = "" if name.endswith("/") else r"(?![\w-])"
+    return re.search(re.escape(name) + end, text) is not None

@@ -23,7 +23,6 @@ from infra.names import MODEL_PACKAGE_PARAMETER, VARIANT
 from infra.network import Network
 from infra.settings import Settings
 
-
 _PACKAGE_ARN = r"(arn:aws[a-z-]*:sagemaker:[a-z0-9-]+:\d{12}:model-package/[A-Za-z0-9-]{1,63}/\d{1,9})?"
 
 
