@@ -1,7 +1,6 @@
-"""The real model server as a process: unpack a model.tar.gz, start `serve`, wait for /ping, ask /invocations."""
+"""A model server as a process: unpack a model.tar.gz, start `serve`, wait for /ping, ask /invocations."""
 
 import http.client
-import json
 import shutil
 import time
 from collections.abc import Mapping
@@ -21,21 +20,13 @@ from local.stopping import StopSignal
 
 _START_SECONDS = 60.0
 _REQUEST_SECONDS = 60.0  # SageMaker's own limit of /invocations
+_PING_SECONDS = 2.0  # and of /ping
 _DRAIN_SECONDS = 10.0
-_TYPES = {".jpg": "image/jpeg", ".jpeg": "image/jpeg", ".png": "image/png", ".webp": "image/webp"}
 
 
 @dataclass(frozen=True)
 class Answer:
-    """An HTTP answer: status code and JSON body."""
-
-    status: int
-    body: dict[str, Any]
-
-
-@dataclass(frozen=True)
-class RawAnswer:
-    """An HTTP answer as it came; header names in small letters."""
+    """An HTTP answer; header names in small letters."""
 
     status: int
     headers: dict[str, str]
@@ -43,47 +34,29 @@ class RawAnswer:
 
 
 class ModelServer:
-    """One running server on loopback. `model_url` is the model.tar.gz it serves."""
+    """One running server on loopback."""
 
-    def __init__(self, process: Process, meter: MemoryMeter, tree: Tree, port: int, model_url: str):
+    def __init__(self, process: Process, tree: Tree, port: int):
         self._process = process
-        self._meter = meter
         self._tree = tree
         self._port = port
-        self.model_url = model_url
-
-    @property
-    def url(self) -> str:
-        """Base address."""
-        return f"http://127.0.0.1:{self._port}"
-
-    @property
-    def peak_mb(self) -> float:
-        """Most memory seen so far, in MB of 10^6 bytes."""
-        self._process.sample_memory()
-        return self._meter.peak_mb
 
     @property
     def returncode(self) -> int | None:
         """Exit code of its process, None while it runs."""
         return self._process.returncode
 
-    def invoke(self, body: bytes, headers: Mapping[str, str]) -> RawAnswer:
+    def invoke(self, body: bytes, headers: Mapping[str, str]) -> Answer:
         """POST to /invocations; TimeoutError after 60 s, as long as SageMaker waits, and other OSErrors when the server
         is gone."""
-        return self._send("POST", "/invocations", body, headers)
-
-    def predict(self, photo: bytes, name: str) -> Answer:
-        """POST a photo to /invocations; its type follows from the extension of `name`."""
-        kind = _TYPES.get(Path(name).suffix.lower(), "application/octet-stream")
-        return self._request("POST", "/invocations", photo, {"Content-Type": kind})
+        return self._request("POST", "/invocations", _REQUEST_SECONDS, body, headers)
 
     def wait_until_ready(self, stop: StopSignal) -> None:
         """Return once /ping answers 200; StepError with the end of the log when the server ends or takes a minute."""
         deadline = time.monotonic() + _START_SECONDS
         while time.monotonic() < deadline and self._process.returncode is None and not stop.is_set():
             try:
-                if self._request("GET", "/ping").status == http.client.OK:
+                if self._request("GET", "/ping", _PING_SECONDS).status == http.client.OK:
                     return
             except OSError:
                 pass
@@ -101,20 +74,15 @@ class ModelServer:
         self._process.finish()
         self._tree.remove()
 
-    def _request(self, method: str, path: str, body: bytes = b"", headers: dict[str, str] | None = None) -> Answer:
-        answer = self._send(method, path, body, headers or {})
+    def _request(
+        self, method: str, path: str, seconds: float, body: bytes = b"", headers: Mapping[str, str] | None = None
+    ) -> Answer:
+        connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=seconds)
         try:
-            return Answer(answer.status, json.loads(answer.body) if answer.body else {})
-        except ValueError:
-            return Answer(answer.status, {"message": answer.body.decode("utf-8", "replace")[:500]})
-
-    def _send(self, method: str, path: str, body: bytes, headers: Mapping[str, str]) -> RawAnswer:
-        connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=_REQUEST_SECONDS)
-        try:
-            connection.request(method, path, body=body, headers=dict(headers))
+            connection.request(method, path, body=body, headers=dict(headers or {}))
             response = connection.getresponse()
             got = {name.lower(): value for name, value in response.getheaders()}
-            return RawAnswer(response.status, got, response.read())
+            return Answer(response.status, got, response.read())
         except http.client.HTTPException as error:
             raise ConnectionError(f"the model server ended the connection: {error}") from error
         finally:
@@ -128,13 +96,11 @@ def start_server(
     *,
     containers: Containers,
     folder: Path,
-    port: int | None = None,
-    environment: Mapping[str, str] | None = None,
+    environment: Mapping[str, str],
 ) -> ModelServer:
     """Fetch and unpack `model_url` (s3://.../model.tar.gz) and start `serve` from `image` in a tree under `folder`.
 
-    `port` None: any free one. `environment`: what the model's container is given. The server is not ready yet: see
-    `wait_until_ready`.
+    `environment` is what the model's container is given. The server is not ready yet: see `wait_until_ready`.
     """
     tree = Tree(folder / "tree")
     shutil.rmtree(tree.root, ignore_errors=True)
@@ -144,14 +110,13 @@ def start_server(
     s3.download_file(source.bucket, source.key, str(archive))
     unpack(archive, tree.root / "model")
     archive.unlink()
-    chosen = port or free_port()
-    bind = {"TALLY_BIND_HOST": "127.0.0.1", "SAGEMAKER_BIND_TO_PORT": str(chosen)}
-    meter = MemoryMeter()
+    port = free_port()
+    bind = {"TALLY_BIND_HOST": "127.0.0.1", "SAGEMAKER_BIND_TO_PORT": str(port)}
     process = Process(
         [*containers.entrypoint(image), "serve"],
-        environment=containers.variables(tree, 1, {**(environment or {}), **bind}),
+        environment=containers.variables(tree, 1, {**environment, **bind}),
         folder=tree.root,
         log=folder / "server.log",
-        meter=meter,
+        meter=MemoryMeter(),
     )
-    return ModelServer(process, meter, tree, chosen, model_url)
+    return ModelServer(process, tree, port)

@@ -7,7 +7,7 @@ from local.sagemaker.arns import ACCOUNT, REGION
 from local.sagemaker.endpoints import Endpoints
 from local.sagemaker.errors import ApiError
 from local.sagemaker.fleet import Fleet
-from local.server import RawAnswer
+from local.server import Answer
 
 LONGEST_BODY = 6 * 1024 * 1024  # bytes of a request, as on SageMaker
 _PASSED_ON = {
@@ -55,7 +55,7 @@ class Invocations:
         return _success(answer, variant.name)
 
 
-def _success(answer: RawAnswer, variant: str) -> dict[str, Any]:
+def _success(answer: Answer, variant: str) -> dict[str, Any]:
     return {
         "Body": answer.body,
         "ContentType": answer.headers.get("content-type", "application/octet-stream"),

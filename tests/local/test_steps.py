@@ -10,12 +10,8 @@ from local.errors import StepError, StoppedError
 from local.steps.base import ExecutionInfo, StepContext
 from local.steps.callback import CallbackRunner
 from local.steps.jobs import job_runners
-from local.steps.lambdas import LambdaFunction, LambdaRunner
-from local.steps.register import RegisterRunner
 from local.stopping import StopSignal
 from tests.local.requests import processing, training
-
-FUNCTION = "arn:aws:lambda:eu-west-1:123456789012:function:f"
 
 
 @pytest.fixture
@@ -27,63 +23,6 @@ def context_for(tmp_path):
         return StepContext(ExecutionInfo("tally", "abc123abc123", 0.0), step, folder, StopSignal(), lambda _event: None)
 
     return make
-
-
-@pytest.fixture
-def function_for(tmp_path):
-    def make(source: str, **more) -> LambdaRunner:
-        folder = tmp_path / "function"
-        folder.mkdir(exist_ok=True)
-        (folder / "handler.py").write_text(source)
-        (folder / "helper.py").write_text("NAME = 'helper beside the handler'")
-        return LambdaRunner({FUNCTION: LambdaFunction(folder, **more)})
-
-    return make
-
-
-def outputs(*names):
-    return {"FunctionArn": FUNCTION, "OutputParameters": [{"OutputName": n, "OutputType": "String"} for n in names]}
-
-
-def test_a_lambda_handler_gets_the_arguments_its_environment_and_its_own_modules(
-    function_for, context_for, monkeypatch
-):
-    monkeypatch.setenv("AWS_PROFILE", "a person's own")
-    runner = function_for(
-        """
-import os
-import helper
-def handler(event, context):
-    return {"a": event["x"] * 2, "b": os.environ["TABLE"], "c": helper.NAME, "d": os.environ.get("AWS_PROFILE"), "e": 1}
-""",
-        environment={"TABLE": "t1"},
-    )
-    result = runner.run({"x": 21}, context_for(**outputs("a", "b", "c", "d")))
-    assert result.outputs == {"OutputParameters": {"a": 42, "b": "t1", "c": "helper beside the handler", "d": None}}
-
-
-@pytest.mark.parametrize(
-    ("source", "message"),
-    [
-        (
-            "def handler(event, context): raise LookupError('group tally is unknown')",
-            "LookupError: group tally is unknown",
-        ),
-        ("def handler(event, context): return {'b': 1}", "without the declared output a"),
-        ("import os\ndef handler(event, context): os._exit(9)", "exit code 9 and no answer"),
-        ("import no_such_module", "No module named 'no_such_module'"),
-        ("import time\ndef handler(event, context): time.sleep(60)", "ran past its 1 seconds"),
-    ],
-    ids=["raises", "forgets an output", "dies", "does not import", "takes too long"],
-)
-def test_a_lambda_that_does_not_answer_fails_the_step_with_its_reason(function_for, context_for, source, message):
-    with pytest.raises(StepError, match=message):
-        function_for(source, timeout_seconds=1.0).run({}, context_for(**outputs("a")))
-
-
-def test_an_unknown_function_is_named(function_for, context_for):
-    with pytest.raises(StepError, match="no Lambda function arn:other"):
-        function_for("").run({}, context_for(FunctionArn="arn:other"))
 
 
 @pytest.fixture
@@ -99,7 +38,7 @@ def callback(cloud):
             time.sleep(0.02)
 
     def runner(seconds):
-        return CallbackRunner(cloud.clients.sqs, callbacks, seconds)
+        return CallbackRunner(cloud.clients.sqs, callbacks, seconds, stopping_seconds=0.5)
 
     return runner, callbacks, receive, {"SqsQueueUrl": url, "OutputParameters": [{"OutputName": "endpoint_name"}]}
 
@@ -141,37 +80,11 @@ def test_a_callback_that_nobody_answers_times_out_and_its_token_is_closed(callba
         callbacks.success(receive()["token"], {})
 
 
-def test_a_callback_step_can_be_stopped(callback, context_for):
+def test_a_callback_whose_queue_is_gone_fails_with_the_queues_name(callback, context_for):
     runner, _, _, body = callback
-    context = context_for(**body)
-    threading.Timer(0.2, context.stop.set, ["enough"]).start()
-    with pytest.raises(StoppedError):
-        runner(30).run({}, context)
-
-
-PACKAGE = {
-    "ModelPackageGroupName": "tally",
-    "ModelApprovalStatus": "PendingManualApproval",
-    "InferenceSpecification": {
-        "Containers": [{"Image": "serve:1", "ModelDataUrl": "s3://artifacts/model.tar.gz"}],
-        "SupportedContentTypes": ["image/jpeg"],
-        "SupportedResponseMIMETypes": ["application/json"],
-    },
-    "CustomerMetadataProperties": {"verdict": "promote"},
-}
-
-
-def test_a_registered_package_answers_with_its_description(cloud, context_for):
-    cloud.clients.sagemaker.create_model_package_group(ModelPackageGroupName="tally")
-    result = RegisterRunner(cloud.clients.sagemaker).run(PACKAGE, context_for())
-    assert result.outputs["ModelPackageArn"].endswith(":model-package/tally/1")
-    assert result.outputs["ModelApprovalStatus"] == "PendingManualApproval"
-    assert json.dumps(result.outputs)  # times are numbers, as they travel
-
-
-def test_registering_in_a_group_that_does_not_exist_fails_the_step(cloud, context_for):
-    with pytest.raises(StepError, match="Model Package Group does not exist"):
-        RegisterRunner(cloud.clients.sagemaker).run(PACKAGE, context_for())
+    gone = f"{body['SqsQueueUrl']}-gone"
+    with pytest.raises(StepError, match=f"could not be sent to {gone}"):
+        runner(20).run({}, context_for(**{**body, "SqsQueueUrl": gone}))
 
 
 def test_a_request_that_aws_would_reject_is_rejected_before_anything_runs(workspace_for, context_for):
