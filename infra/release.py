@@ -16,7 +16,7 @@ from infra.data import DataStack
 from infra.settings import Settings
 
 BUSY_RETRY_SECONDS = 60
-FUNCTION_TIMEOUT = Duration.seconds(60)
+FUNCTION_TIMEOUT = Duration.seconds(120)  # four attempts of the smoke test at 20 s, and what is around them
 # Stack states after which a release is over, one way or the other.
 ENDED = ("UPDATE_COMPLETE", "UPDATE_ROLLBACK_COMPLETE", "UPDATE_ROLLBACK_FAILED")
 
@@ -93,7 +93,9 @@ class ReleaseStack(Stack):
         return made
 
     def _on_approval(self) -> None:
-        events.Rule(
+        # Without its policy: CDK's own statement would let any rule of any account send to an encrypted queue.
+        target = sqs.Queue.from_queue_arn(self, "QueueAsTarget", self.queue.queue_arn)
+        rule = events.Rule(
             self,
             "PackageApproved",
             description="A person approved a model package: release it",
@@ -105,7 +107,16 @@ class ReleaseStack(Stack):
                     "ModelApprovalStatus": ["Approved"],
                 },
             ),
-            targets=[targets.SqsQueue(self.queue, dead_letter_queue=self.dead_letters, retry_attempts=3)],
+            targets=[targets.SqsQueue(target, dead_letter_queue=self.dead_letters, retry_attempts=3)],
+        )
+        self.queue.add_to_resource_policy(
+            iam.PolicyStatement(
+                sid="Approvals",
+                principals=[iam.ServicePrincipal("events.amazonaws.com")],
+                actions=["sqs:SendMessage"],
+                resources=[self.queue.queue_arn],
+                conditions={"ArnEquals": {"aws:SourceArn": rule.rule_arn}},
+            )
         )
 
     def _function(

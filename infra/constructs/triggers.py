@@ -31,7 +31,7 @@ class Triggers(Construct):
             task="trigger",
             folder="trigger",
             description="Starts the pipeline on a prefix of the raw bucket",
-            timeout=Duration.minutes(5),  # lists the prefix to name its content: half a million photos take two
+            timeout=Duration.minutes(15),  # lists the prefix to name its content
             memory=512,
             environment={"PIPELINE_NAME": names.pipeline, "RAW_BUCKET": data.raw.bucket_name},
             dead_letters=self.dead_letters,
@@ -72,7 +72,7 @@ class Triggers(Construct):
         allow(role, "Start", ["lambda:InvokeFunction"], [self.function.function_arn])
         allow(role, "NotStarted", ["sqs:SendMessage"], [self.dead_letters.queue_arn])
         allow(role, "Key", ["kms:Decrypt", "kms:GenerateDataKey"], [data.key.key_arn])
-        scheduler.Schedule(
+        schedule = scheduler.Schedule(
             self,
             "Weekly",
             schedule_name=f"{settings.names.base}-weekly",
@@ -88,3 +88,4 @@ class Triggers(Construct):
                 role=role.without_policy_updates(),  # CDK would allow every version of the function as well
             ),
         )
+        schedule.node.add_dependency(role)  # with its policy: a schedule whose role may not call is refused
