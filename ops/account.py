@@ -19,6 +19,8 @@ _CONFIG = Config(
     user_agent_extra="tally-ops",
     connect_timeout=10,
 )
+# The emulator throttles nobody, and a proxy on the way to the Internet is none on the way to this machine.
+_EMULATOR_CONFIG = _CONFIG.merge(Config(retries={"mode": "standard", "max_attempts": 3}, proxies={}))
 _NO_STACK = ("ValidationError", "StackNotFoundException")
 
 
@@ -88,8 +90,7 @@ class Account:
     def client(self, service: str) -> Any:
         """The boto3 client of a service; made once."""
         if service not in self._clients:
-            # A proxy on the way to the Internet is none on the way to this machine.
-            config = _CONFIG.merge(Config(proxies={})) if self.endpoint_url else _CONFIG
+            config = _EMULATOR_CONFIG if self.endpoint_url else _CONFIG
             self._clients[service] = self.session.client(service, endpoint_url=self.endpoint_url, config=config)
         return self._clients[service]
 

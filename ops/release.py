@@ -16,8 +16,11 @@ from ops.packages import PROMOTE, Package, package
 
 Say = Callable[[str], None]
 
+_OURS = " with python -m ops"  # ends what we write into a package
 _STUCK = "UPDATE_ROLLBACK_FAILED"
 _TAKEN_UP_SECONDS = 300.0  # from the approval to the first change of the stack, unless it is busy
+_SMOKE_SECONDS = 45.0  # from the end of the update to the smoke test's verdict, which is told only when it is bad
+_SMOKE_SECONDS_LAPTOP = 10.0
 
 
 @dataclass(frozen=True)
@@ -31,12 +34,20 @@ class _Look:
 
 
 def release(
-    account: Account, version: int | str, say: Say, *, wait: bool = True, seconds: float = 5400, every: float = 5.0
+    account: Account,
+    version: int | str,
+    say: Say,
+    *,
+    wait: bool = True,
+    seconds: float = 5400,
+    every: float = 5.0,
+    smoke_seconds: float | None = None,
 ) -> Package:
     """Approve `version` and wait until it is in service; the package as it is then.
 
     OpsError when it cannot be released, was refused or rolled back (with the reason), or takes longer than `seconds`.
-    A package in service already is returned as it is.
+    A package in service already is returned as it is. `every`: seconds between looks; `smoke_seconds`: how long a model
+    in service may still be refused by the smoke test (45 on AWS, 10 on the laptop).
     """
     chosen = package(account, version)
     if chosen.in_service:
@@ -57,21 +68,19 @@ def release(
     say(f"version {chosen.version} is approved; the release begins")
     if not wait:
         return package(account, chosen.arn)
-    return _Watch(account, chosen, say, every).until_over(seconds)
+    if smoke_seconds is None:
+        smoke_seconds = _SMOKE_SECONDS_LAPTOP if account.endpoint_url else _SMOKE_SECONDS
+    return _Watch(account, chosen, say, every, smoke_seconds).until_over(seconds)
 
 
 def _approve(account: Account, chosen: Package) -> None:
     sagemaker = account.client("sagemaker")
     who = account.client("sts").get_caller_identity()["Arn"].rsplit("/", 1)[-1]
-    if chosen.approval == "Approved":
-        sagemaker.update_model_package(ModelPackageArn=chosen.arn, ModelApprovalStatus="PendingManualApproval")
-    sagemaker.update_model_package(
-        ModelPackageArn=chosen.arn, ModelApprovalStatus="Approved", ApprovalDescription=_by(who)
-    )
-
-
-def _by(who: str) -> str:
-    return f"approved by {who} with python -m ops"
+    statuses = ("PendingManualApproval", "Approved") if chosen.approval == "Approved" else ("Approved",)
+    for status in statuses:
+        sagemaker.update_model_package(
+            ModelPackageArn=chosen.arn, ModelApprovalStatus=status, ApprovalDescription=f"approved by {who}{_OURS}"
+        )
 
 
 def _look(account: Account, chosen: Package) -> _Look:
@@ -85,13 +94,15 @@ def _look(account: Account, chosen: Package) -> _Look:
 class _Watch:
     """Follows one release."""
 
-    def __init__(self, account: Account, chosen: Package, say: Say, every: float):
+    def __init__(self, account: Account, chosen: Package, say: Say, every: float, smoke_seconds: float):
         self._account = account
         self._chosen = chosen
         self._say = say
         self._every = every
+        self._smoke_seconds = smoke_seconds
         self._began = time.monotonic()
         self._moved = False
+        self._in_service_since: float | None = None
 
     def until_over(self, seconds: float) -> Package:
         """Wait for the end of the release."""
@@ -104,19 +115,26 @@ class _Watch:
             self._moved = self._moved or look.status.endswith("_IN_PROGRESS")
             if look.approval == "Rejected":
                 raise OpsError(f"version {self._chosen.version} was refused: {look.description or 'no reason given'}")
+            if look.approval != "Approved" and not look.description.endswith(_OURS):
+                raise OpsError(f"version {self._chosen.version} was not released: {look.description}")
             if look.status == _STUCK:
                 raise OpsError(
                     f"version {self._chosen.version} failed and the stack could not go back: docs/operations.md, "
                     "'A stack is in UPDATE_ROLLBACK_FAILED'"
                 )
-            if look.serving == self._chosen.arn and not look.status.endswith("_IN_PROGRESS") and self._tested(look):
+            if self._is_over(look):
                 return package(self._account, self._chosen.arn)
             self._check_time(seconds)
             time.sleep(self._every)
 
-    def _tested(self, look: _Look) -> bool:
-        """Whether the smoke test after the update has passed: it writes so into the package."""
-        return not look.description.endswith("with python -m ops")
+    def _is_over(self, look: _Look) -> bool:
+        """Whether the model is in service, and either said to be good or not refused for a while."""
+        if look.serving != self._chosen.arn or look.status.endswith("_IN_PROGRESS"):
+            self._in_service_since = None
+            return False
+        now = time.monotonic()
+        self._in_service_since = self._in_service_since or now
+        return not look.description.endswith(_OURS) or now - self._in_service_since >= self._smoke_seconds
 
     def _check_time(self, seconds: float) -> None:
         waited = time.monotonic() - self._began

@@ -1,6 +1,5 @@
 """How things look in a terminal: tables of runs, packages and status; a condensed view of a deployment."""
 
-import shutil
 import time
 from collections.abc import Iterable, Sequence
 from datetime import datetime
@@ -26,12 +25,12 @@ _STYLES = {
     "running": "cyan",
 }
 _QUIET_SECONDS = 15.0
+_UNBROKEN = 5000  # columns
 
 
 def console(stream: TextIO) -> Console:
     """Prints to a stream; into a file or pipe, lines are not broken."""
-    width = None if stream.isatty() else max(200, shutil.get_terminal_size().columns)
-    return Console(file=stream, highlight=False, width=width)
+    return Console(file=stream, highlight=False, width=None if stream.isatty() else _UNBROKEN)
 
 
 def runs_table(found: Sequence[Run]) -> Table:

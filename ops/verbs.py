@@ -21,7 +21,10 @@ Verb = Callable[[Options, TextIO], int]
 
 
 def _account(options: Options) -> Account:
-    return Account(load(options.env, parse_overrides(options.overrides)))
+    """The environment's account. OpsError also when the credentials are of another account than cdk.json says."""
+    account = Account(load(options.env, parse_overrides(options.overrides)))
+    account.account_id  # noqa: B018  # asks who we are, before anything is read or changed
+    return account
 
 
 def _cdk(account: Account, options: Options, stream: TextIO) -> Cdk:
@@ -112,8 +115,9 @@ class _Counter:
 
 
 def _start(options: Options, stream: TextIO) -> int:
+    parameters = runs.parse_parameters(options.parameter)
     account = _account(options)
-    arn = runs.start(account, options.prefix, runs.parse_parameters(options.parameter), options.name)
+    arn = runs.start(account, options.prefix, parameters, options.name)
     print(arn, file=stream, flush=True)
     return _follow(account, arn, stream) if options.watch else 0
 

@@ -86,6 +86,38 @@ def test_a_refused_release_ends_with_the_reason(account: Account) -> None:
 
 
 @pytest.mark.usefixtures("group")
+def test_a_model_that_fails_its_smoke_test_is_not_reported_as_released(account: Account) -> None:
+    arn = register(account)
+    releaser = Releaser(lambda: serve(account, arn))
+
+    def say(text: str) -> None:
+        releaser(text)
+        if text.endswith("UPDATE_COMPLETE"):  # in service; finish looks at it a moment later
+            update(account, arn, ModelApprovalStatus="Rejected", ApprovalDescription="failed the smoke test")
+
+    with pytest.raises(OpsError, match="version 1 was refused: failed the smoke test"):
+        release(account, 1, say, every=0, smoke_seconds=5)
+
+
+@pytest.mark.usefixtures("group")
+def test_a_model_in_service_that_nobody_refuses_is_released(account: Account) -> None:
+    arn = register(account)
+    assert release(account, 1, Releaser(lambda: serve(account, arn)), every=0, smoke_seconds=0.2).in_service
+
+
+@pytest.mark.usefixtures("group")
+def test_a_release_that_could_not_begin_ends_with_the_reason(account: Account) -> None:
+    arn = register(account)
+    give_up = Releaser(
+        lambda: update(
+            account, arn, ModelApprovalStatus="PendingManualApproval", ApprovalDescription="the stack is busy"
+        )
+    )
+    with pytest.raises(OpsError, match="version 1 was not released: the stack is busy"):
+        release(account, 1, give_up, every=0)
+
+
+@pytest.mark.usefixtures("group")
 @pytest.mark.parametrize(("verdict", "shown"), [("reject", "reject"), (None, "missing")])
 def test_a_package_that_the_gate_did_not_promote_is_not_approved(
     account: Account, verdict: str | None, shown: str
