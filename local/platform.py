@@ -82,10 +82,11 @@ class Platform:
             self._put_in_service(champion)
 
     def _heard(self, line: str) -> None:
-        """Tell a person of stacks, not of every resource."""
+        """Tell a person how stacks end, not of every resource."""
         if (found := cdk.event(line)) and "AWS::CloudFormation::Stack" in found[2]:
             stack, status, _ = found
-            self._display.listen(Event("note", "cdk deploy", f"{stack} {status}"))
+            if not status.endswith("_IN_PROGRESS"):
+                self._display.listen(Event("note", "cdk deploy", f"{stack} {status}"))
 
     def _put_in_service(self, package: str) -> None:
         """Set the serving stack to the model that was in service, without asking the gate again."""

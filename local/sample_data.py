@@ -11,6 +11,7 @@ import argparse
 import json
 import multiprocessing
 import os
+import signal
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -51,7 +52,7 @@ def generate(out: Path, *, photos: int, seed: int, workers: int | None = None) -
     for folder in ("bin-images", "metadata"):
         (out / folder).mkdir(parents=True, exist_ok=True)
     write = partial(_write_visit, out, seed, photos)
-    with multiprocessing.get_context("fork").Pool(workers or len(os.sched_getaffinity(0))) as pool:
+    with multiprocessing.get_context("fork").Pool(workers or len(os.sched_getaffinity(0)), _ends_quietly) as pool:
         for _ in pool.imap_unordered(write, _visits(photos, seed), chunksize=16):
             pass
 
@@ -94,6 +95,12 @@ def _damaged(photo: bytes, ordinal: int) -> bytes:
     else:
         return photo
     return {"truncated": photo[: len(photo) // 2], "empty": b"", "text": b"not a photo: upload failed\n"}[damage]
+
+
+def _ends_quietly() -> None:
+    """A worker ends when it is told to, and leaves Ctrl-C to the process that started it."""
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 def _recorded(count: int, ordinal: int) -> int:

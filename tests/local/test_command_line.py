@@ -1,3 +1,4 @@
+import re
 import socket
 import subprocess
 import sys
@@ -76,13 +77,16 @@ def test_data_without_photos_is_refused_with_the_layouts_that_are_read(capsys, t
     assert "bin-images/<id>.jpg with metadata/<id>.json, or one folder per count" in text
 
 
-def test_a_parameter_that_the_pipeline_does_not_have_is_refused_with_those_it_has(capsys, tmp_path):
+@pytest.mark.parametrize(
+    ("given", "message_part"),
+    [
+        ("GateAlhpa=0.1", r"environments\.laptop\.training: .*'GateAlhpa'.*GateAlpha"),
+        ("GateAlpha=low", r"environments\.laptop\.training: .*GateAlpha.*'low'"),
+    ],
+)
+def test_a_parameter_that_the_pipeline_does_not_take_is_refused_by_name(capsys, tmp_path, given, message_part):
     photos = tmp_path / "photos" / "3"
     photos.mkdir(parents=True)
     (photos / "1.jpg").write_bytes(b"photo")
     data = ["--build", str(tmp_path / "run"), "--data", str(tmp_path / "photos")]
-    text = message(capsys, *data, "--parameter", "GateAlhpa=0.1")
-    assert "error: the pipeline has no parameter GateAlhpa; it has ApprovalMode, " in text
-    assert "parameter GateAlpha is 'low'; it must be of type Float" in message(
-        capsys, *data, "--parameter", "GateAlpha=low"
-    )
+    assert re.search(message_part, message(capsys, *data, "--parameter", given))
