@@ -20,6 +20,7 @@ from infra.training import TrainingStack
 FEATURES = {
     "@aws-cdk/aws-iam:minimizePolicies": True,
     "@aws-cdk/aws-s3:serverAccessLogsUseBucketPolicy": True,
+    "@aws-cdk/core:defaultCrossStackReferences": "strong",  # what another stack uses cannot be taken away
     "@aws-cdk/core:validateAgainstDefaultRules": True,
 }
 
