@@ -27,10 +27,11 @@ class Reporter:
             OutputParameters=[{"Name": name, "Value": value} for name, value in outputs.items()],
         )
 
-    def failed(self, token: str, reason: str) -> None:
-        """Let the pipeline step fail with the reason, cut to what AWS takes."""
+    def failed(self, token: str, reason: str, *, late: bool = False) -> None:
+        """Let the pipeline step fail with the reason, cut to what AWS takes. `late`: nobody may wait any more, which
+        then is no news."""
         text = wording.cut(" ".join(reason.split()), wording.CALLBACK_LIMIT)
-        self._answer("failure", token, reason, FailureReason=text)
+        self._answer("failure", token, reason, late=late, FailureReason=text)
 
     def notify(self, subject: str, text: str) -> None:
         """Publish a notice to people."""
@@ -40,7 +41,7 @@ class Reporter:
             TopicArn=self._environment.topic_arn, Subject=wording.cut(ascii_only, wording.SUBJECT_LIMIT), Message=text
         )
 
-    def _answer(self, kind: str, token: str, outcome: str, **content: Any) -> None:
+    def _answer(self, kind: str, token: str, outcome: str, *, late: bool = False, **content: Any) -> None:
         """Answer a token. One that was answered before, or whose run has ended, is a notice and no error: there is
         nothing that trying again could mend."""
         from botocore.exceptions import ClientError
@@ -55,6 +56,8 @@ class Reporter:
             if code not in _CLOSED:
                 raise
             log("callback token closed", token=short(token), answer=kind, code=code, outcome=outcome)
+            if late:
+                return
             self.notify(
                 "a pipeline did not wait for its release any more",
                 f"{outcome}. The pipeline step that asked could not be told ({code}): its run has ended, or it was "

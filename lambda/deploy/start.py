@@ -109,7 +109,7 @@ class Starter:
         status = self._aws.sagemaker.describe_pipeline_execution(PipelineExecutionArn=message.run_arn)
         if status["PipelineExecutionStatus"] != "Executing":
             reason = f"its run is {status['PipelineExecutionStatus']}, so the release was not begun"
-            self._reporter.failed(message.token, reason)
+            self._reporter.failed(message.token, reason, late=True)
             return
         package = self._registry.get(message.package_arn)
         self._check(package)

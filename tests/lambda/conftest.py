@@ -1,0 +1,73 @@
+"""Loads Lambda folders as Lambda does (each folder is a root of its own) and gives them moto's AWS over a socket."""
+
+import importlib
+import json
+import sys
+import urllib.request
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+from moto.server import ThreadedMotoServer
+
+FOLDERS = Path(__file__).resolve().parents[2] / "lambda"
+EVENTS = Path(__file__).with_name("events")
+
+Load = Callable[..., list[ModuleType]]
+
+
+@pytest.fixture
+def load(monkeypatch: pytest.MonkeyPatch) -> Iterator[Load]:
+    """`load("deploy", "start", "finish")` imports modules of a folder anew; they are forgotten after the test."""
+    before = set(sys.modules)
+    roots: list[str] = []
+
+    def load_modules(folder: str, *names: str) -> list[ModuleType]:
+        roots.append(str(FOLDERS / folder))
+        monkeypatch.syspath_prepend(roots[-1])
+        return [importlib.import_module(name) for name in names]
+
+    yield load_modules
+    for name in set(sys.modules) - before:
+        file = getattr(sys.modules[name], "__file__", None)
+        if file and any(file.startswith(root) for root in roots):
+            del sys.modules[name]
+
+
+@pytest.fixture(scope="session")
+def moto_server() -> Iterator[str]:
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    yield f"http://{host}:{port}"
+    server.stop()
+
+
+@pytest.fixture
+def aws(moto_server: str, monkeypatch: pytest.MonkeyPatch) -> str:
+    """An empty AWS that boto3 talks to; its address."""
+    for name, value in {
+        "AWS_ENDPOINT_URL": moto_server,
+        "AWS_DEFAULT_REGION": "eu-west-1",
+        "AWS_ACCESS_KEY_ID": "test",
+        "AWS_SECRET_ACCESS_KEY": "test",
+    }.items():
+        monkeypatch.setenv(name, value)
+    request = urllib.request.Request(f"{moto_server}/moto-api/reset", method="POST")  # noqa: S310  # our own server
+    urllib.request.urlopen(request).close()  # noqa: S310
+    return moto_server
+
+
+@pytest.fixture
+def captured() -> Callable[[str], Any]:
+    """An event as AWS sends it, by its name in events/."""
+    return lambda name: json.loads((EVENTS / f"{name}.json").read_text())
+
+
+@pytest.fixture
+def releases(load: Load, aws: str, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Both release functions over an AWS one can steer."""
+    start, finish = load("deploy", "start", "finish")
+    return importlib.import_module("tests.lambda.releases").Releases(start, finish, monkeypatch)
