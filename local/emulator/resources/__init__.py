@@ -8,7 +8,7 @@ from local.emulator.resources.endpoints import Endpoint
 from local.emulator.resources.firewall import WebAclAssociation, WebAclLogging
 from local.emulator.resources.groups import ModelPackageGroup
 from local.emulator.resources.models import EndpointConfig, Model
-from local.emulator.resources.networks import FlowLog
+from local.emulator.resources.networks import FlowLog, SecurityGroupEgress, SecurityGroupIngress
 from local.emulator.resources.pipelines import Pipeline
 from local.emulator.resources.scaling import ScalableTarget, ScalingPolicy
 
@@ -28,4 +28,6 @@ def install(backend: Backend) -> None:
         WebAclAssociation(),
         WebAclLogging(),
         FlowLog(),
+        SecurityGroupEgress(),
+        SecurityGroupIngress(),
     )
