@@ -182,7 +182,9 @@ def deployed(settings: RunSettings, display: Display, image: Path, *, keep: bool
         keep = False
         raise
     finally:
-        if own and not keep:
+        if own and keep:
+            emulator.detach()
+        elif own:
             emulator.stop()
 
 

@@ -123,6 +123,14 @@ class EmulatorProcess:
             raise
         self._pid = self._started.pid
 
+    def detach(self) -> None:
+        """Leave it running when this program ends; `attach` finds it again."""
+        if self._started is not None:
+            if self._started.stdout:
+                self._started.stdout.close()
+            self._started.returncode = 0  # nobody waits for it any more, and Popen need not warn of that
+            self._started = None
+
     def check(self) -> None:
         """EmulatorError with the end of its log when it has ended by itself."""
         if self._started is not None and self._started.poll() is not None:
