@@ -26,7 +26,8 @@ from local.stopping import StopSignal
 class Engine:
     """Runs one execution of `definition` with `parameters` (names to values; defaults fill the rest).
 
-    `read_json(uri)` reads a JSON object from S3, for Std:JsonGet. `folder` gets one subfolder per step.
+    `read_json(uri)` reads a JSON object from S3, for Std:JsonGet. `folder` gets one subfolder per step. `parallel`: most
+    steps at a time, None for any number.
     """
 
     def __init__(
@@ -40,6 +41,7 @@ class Engine:
         read_json: Callable[[str], Any],
         cache: StepCache | None = None,
         listen: Listener = silent,
+        parallel: int | None = None,
     ):
         self._definition = definition
         self._runners = runners
@@ -47,6 +49,7 @@ class Engine:
         self._read_json = read_json
         self._cache = cache
         self._listen = listen
+        self._parallel = parallel or len(definition.steps)
         self._stop = StopSignal()
         self._ended: queue.Queue[str] = queue.Queue()
         values = definition.values(parameters)
@@ -65,7 +68,7 @@ class Engine:
         running: set[str] = set()
         while True:
             if not self._stop.is_set():
-                running |= self._start_ready()
+                running |= self._start_ready(self._parallel - len(running))
             if not running:
                 break
             running.discard(self._ended.get())
@@ -74,8 +77,8 @@ class Engine:
 
     # which steps may start
 
-    def _start_ready(self) -> set[str]:
-        started = set()
+    def _start_ready(self, most: int) -> set[str]:
+        started: set[str] = set()
         for step in self._definition.steps.values():
             record = self.execution.steps[step.name]
             if record.status != "Waiting":
@@ -83,11 +86,14 @@ class Engine:
             if self._unreachable(step):
                 record.status = "NotReached"
                 self._listen(Event("skipped", step.name))
-            elif all(self.execution.steps[name].status == "Succeeded" for name in step.depends_on):
+            elif len(started) < most and self._ready(step):
                 record.start()
                 started.add(step.name)
                 threading.Thread(target=self._run_step, args=(step,), name=step.name, daemon=True).start()
         return started
+
+    def _ready(self, step: Step) -> bool:
+        return all(self.execution.steps[name].status == "Succeeded" for name in step.depends_on)
 
     def _unreachable(self, step: Step) -> bool:
         if any(self.execution.steps[name].status == "NotReached" for name in step.depends_on):

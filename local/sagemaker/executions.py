@@ -30,6 +30,7 @@ from local.steps.base import ExecutionInfo, StepRunner
 
 _ID_ALPHABET = string.ascii_lowercase + string.digits
 _ID_LENGTH = 12
+_NOT_EMULATED = {"SelectiveExecutionConfig", "PipelineVersionId"}  # ignored, they would run something else
 _DEFAULT_NAME = "execution-"
 
 
@@ -49,7 +50,7 @@ class Run:
         return {
             "PipelineExecutionDisplayName": f"{_DEFAULT_NAME}{round(info.started * 1000)}",
             **{key: value for key, value in self.request.items() if key.startswith("PipelineExecution")},
-            "ParallelismConfiguration": self.request.get("ParallelismConfiguration"),
+            "ParallelismConfiguration": _parallelism(self.pipeline, self.request),
             **described,
             "StartTime": info.started,
             "PipelineExecutionFailureReason": described.get("FailureReason"),
@@ -113,6 +114,8 @@ class Executions:
 
     def _start(self, request: Mapping[str, Any]) -> dict[str, Any]:
         pipeline = self._pipelines.find(request["PipelineName"])
+        for member in sorted(_NOT_EMULATED & set(request)):
+            raise invalid(f"{member} is not emulated; start the execution without it")
         key = (pipeline.name, request["ClientRequestToken"])
         with self._lock:
             arn = self._tokens.get(key) or self._begin(pipeline, request)
@@ -141,6 +144,7 @@ class Executions:
                 read_json=self._read_json,
                 cache=self._cache,
                 listen=listen,
+                parallel=(_parallelism(pipeline, request) or {}).get("MaxParallelExecutionSteps"),
             )
         except LocalError as error:
             raise invalid(str(error)) from error
@@ -237,6 +241,11 @@ class Executions:
             return {"PipelineExecutionArn": answer()}
         except KeyError as error:
             raise ApiError("ResourceNotFound", f"{error.args[0]}: unknown, expired or answered already") from error
+
+
+def _parallelism(pipeline: Pipeline, request: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    found: Mapping[str, Any] | None = {**pipeline.describe, **request}.get("ParallelismConfiguration")
+    return found
 
 
 def _text(value: Any) -> str:

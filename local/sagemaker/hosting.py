@@ -42,10 +42,11 @@ class Hosting:
                 variants.append(self._launch(wanted, self.folder / label / wanted["VariantName"]))
             for variant in variants:
                 variant.server.wait_until_ready(stop)
-        except (StepError, ApiError, ClientError, BotoCoreError, OSError) as error:
+        except Exception as error:  # whatever it is: an endpoint must not be in creation for ever
             for variant in variants:
                 variant.server.stop()
-            raise HostingError(str(error)) from error
+            told = isinstance(error, (StepError, ApiError, ClientError, BotoCoreError, OSError))
+            raise HostingError(str(error) if told else f"{type(error).__name__}: {error}") from error
         return Fleet(config_name, variants)
 
     def _launch(self, config: Mapping[str, Any], folder: Path) -> Variant:

@@ -210,17 +210,24 @@ class Jobs:
             for job in list(self._jobs.values())
             if job.kind is kind
         ]
-        return listed(described, request, kind.list_key, name=kind.name_key, status=kind.status_key)
+        by = "Name" if kind is TUNING else "CreationTime"
+        return listed(
+            described, request, kind.list_key, name=kind.name_key, status=kind.status_key, order="Ascending", by=by
+        )
 
     def _list_trials(self, request: Mapping[str, Any]) -> dict[str, Any]:
         search = self._find(TUNING, request["HyperParameterTuningJobName"])
         summaries = [trials.summary(search, trial) for trial in list(search.trials)]
         objective = "FinalHyperParameterTuningJobObjectiveMetric"
+        if request.get("SortBy") == "FinalObjectiveMetricValue":
+            summaries = [shown for shown in summaries if objective in shown]
         return listed(
             summaries,
             request,
             "TrainingJobSummaries",
             name="TrainingJobName",
             status="TrainingJobStatus",
-            sort_keys={"FinalObjectiveMetricValue": lambda shown: shown.get(objective, {}).get("Value", float("-inf"))},
+            order="Ascending",
+            by="Name",
+            sort_keys={"FinalObjectiveMetricValue": lambda shown: shown[objective]["Value"]},
         )

@@ -8,7 +8,7 @@ from typing import Any
 from local.sagemaker.errors import invalid
 
 Record = Mapping[str, Any]
-_DEFAULT_PAGE = 100
+_PAGE = 10  # what SageMaker returns when nobody says MaxResults; scripts that forget NextToken find out here
 
 
 def listed(
@@ -19,12 +19,13 @@ def listed(
     name: str,
     status: str = "",
     order: str = "Descending",
+    by: str = "CreationTime",
     sort_keys: Mapping[str, Callable[[Record], Any]] | None = None,
 ) -> dict[str, Any]:
     """One page of `records` under `key`, with NextToken when there is more.
 
-    `name` and `status` are the members that NameContains and StatusEquals look at; `order` is the operation's default;
-    `sort_keys` are values of SortBy besides CreationTime, Name and Status.
+    `name` and `status` are the members that NameContains and StatusEquals look at; `by` and `order` are the operation's
+    defaults; `sort_keys` are values of SortBy besides CreationTime, Name and Status.
     """
     chosen = [record for record in records if _matches(record, request, name, status)]
     known = {
@@ -33,15 +34,14 @@ def listed(
         "Status": lambda record: record[status],
         **(sort_keys or {}),
     }
-    by = known.get(request.get("SortBy", ""), known["CreationTime"])
-    chosen.sort(key=by, reverse=request.get("SortOrder", order) == "Descending")
-    return page(chosen, request, key)
+    chosen.sort(key=known[request.get("SortBy", by)], reverse=request.get("SortOrder", order) == "Descending")
+    return page(chosen, request, key, size=_PAGE)
 
 
-def page(items: list[Any], request: Record, key: str) -> dict[str, Any]:
-    """Cut one page out of ordered items."""
+def page(items: list[Any], request: Record, key: str, *, size: int = 100) -> dict[str, Any]:
+    """Cut one page out of ordered items; `size` is the operation's default."""
     start = _position(request.get("NextToken"))
-    end = start + request.get("MaxResults", _DEFAULT_PAGE)
+    end = start + request.get("MaxResults", size)
     more = {"NextToken": base64.urlsafe_b64encode(str(end).encode()).decode()} if end < len(items) else {}
     return {key: items[start:end], **more}
 

@@ -80,7 +80,7 @@ class Packages:
 
     def _list_groups(self, request: Mapping[str, Any]) -> dict[str, Any]:
         groups = [entry["group"] for entry in self._groups.values()]
-        return listed(groups, request, "ModelPackageGroupSummaryList", name="ModelPackageGroupName")
+        return listed(groups, request, "ModelPackageGroupSummaryList", name="ModelPackageGroupName", order="Ascending")
 
     def _delete_group(self, request: Mapping[str, Any]) -> dict[str, Any]:
         with self._lock:
@@ -135,7 +135,7 @@ class Packages:
             for package in list(entry["packages"].values())
             if versioned and status in (None, package["ModelApprovalStatus"])
         ]
-        return listed(packages, request, "ModelPackageSummaryList", name="ModelPackageGroupName")
+        return listed(packages, request, "ModelPackageSummaryList", name="ModelPackageGroupName", order="Ascending")
 
     def _update(self, request: Mapping[str, Any]) -> dict[str, Any]:
         with self._lock:

@@ -174,7 +174,8 @@ def _client(service: str, endpoint_url: str) -> Any:
         aws_access_key_id=ACCOUNT,  # ministack takes twelve digits for the account that calls
         aws_secret_access_key="local",  # noqa: S106 - opens nothing
         config=Config(
-            retries={"max_attempts": 2, "mode": "standard"},
+            # A function that is slow to answer must not be called again.
+            retries={"total_max_attempts": 1 if service == "lambda" else 3, "mode": "standard"},
             max_pool_connections=16,
             read_timeout=_LAMBDA_SECONDS if service == "lambda" else 60,
             request_checksum_calculation="when_required",

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from local.errors import StepError
-from local.requests import check
 from local.steps.base import StepContext, StepResult
 
 Call = Callable[[str, Mapping[str, Any]], dict[str, Any]]
@@ -20,7 +19,6 @@ class PackageRunner:
 
     def run(self, arguments: Any, context: StepContext) -> StepResult:
         """Create the package in its group, which must exist."""
-        check("CreateModelPackage", arguments)
         try:
             arn = self.call("CreateModelPackage", arguments)["ModelPackageArn"]
             package = self.call("DescribeModelPackage", {"ModelPackageName": arn})

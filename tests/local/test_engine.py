@@ -34,7 +34,7 @@ def step(name, arguments=None, **more):
     return {"Name": name, "Type": "Job", "Arguments": arguments or {}, **more}
 
 
-def engine_for(steps, folder: Path, *, functions=None, log=None, cache=None, listen=None, parameters=None):
+def engine_for(steps, folder: Path, *, functions=None, log=None, cache=None, listen=None, parameters=None, **more):
     script = Script(functions or {}, log if log is not None else [])
     data = {"Steps": steps, "Parameters": [{"Name": "Mode", "Type": "String", "DefaultValue": "automatic"}]}
     return Engine(
@@ -46,6 +46,7 @@ def engine_for(steps, folder: Path, *, functions=None, log=None, cache=None, lis
         read_json=lambda uri: {"verdict": "promote"},
         cache=cache,
         listen=listen or (lambda event: None),
+        **more,
     )
 
 
@@ -145,6 +146,13 @@ def test_an_unexpected_error_of_a_runner_is_a_failed_step_with_its_traceback(tmp
 def test_an_unknown_type_of_step_fails_with_the_known_ones(tmp_path):
     execution = engine_for([{"Name": "A", "Type": "Quantum", "Arguments": {}}], tmp_path).run()
     assert "step A is of type Quantum; this runner knows Condition, Fail, Job, Processing" in execution.reason
+
+
+def test_no_more_steps_run_at_a_time_than_the_parallelism_allows(tmp_path):
+    log = []
+    engine = engine_for([step("A"), step("B"), step("C")], tmp_path, log=log, parallel=1)
+    assert engine.run().status == "Succeeded"
+    assert log == ["+A", "-A", "+B", "-B", "+C", "-C"]
 
 
 def test_stop_ends_running_steps_and_the_execution(tmp_path):

@@ -199,6 +199,21 @@ def test_two_executions_run_at_the_same_time(account, image):
     assert [account.ended(execution) for execution in both] == ["Succeeded", "Succeeded"]
 
 
+def test_the_parallelism_of_a_pipeline_or_of_a_start_is_kept(account, image):
+    image.program("import time\ntime.sleep(0.5)")
+    text = definition(training("One"), training("Two"))
+    one = {"ParallelismConfiguration": {"MaxParallelExecutionSteps": 1}}
+    account.sagemaker.create_pipeline(PipelineName="p", RoleArn=ROLE, PipelineDefinition=text, **one)
+    execution = account.start()
+    assert account.ended(execution) == "Succeeded"
+    steps = account.steps(execution)
+    assert steps["One"]["EndTime"] <= steps["Two"]["StartTime"]
+    with pytest.raises(ClientError, match="SelectiveExecutionConfig is not emulated"):
+        account.sagemaker.start_pipeline_execution(
+            PipelineName="p", SelectiveExecutionConfig={"SelectedSteps": [{"StepName": "One"}]}
+        )
+
+
 def test_a_cached_step_names_the_execution_that_it_comes_from(account):
     caching = {"CacheConfig": {"Enabled": True, "ExpireAfter": "P1D"}}
     account.create_pipeline(processing("Preprocess", **caching))

@@ -95,7 +95,7 @@ def test_lists_filter_order_and_page(account, image):
     assert names(SortBy="Name", SortOrder="Descending") == ["b-two", "a-three", "a-slow", "a-one"]
     first = list_jobs(MaxResults=3)
     assert len(first["TrainingJobSummaries"]) == 3
-    assert names(MaxResults=3, NextToken=first["NextToken"]) == ["a-one"]
+    assert names(MaxResults=3, NextToken=first["NextToken"]) == ["a-slow"]
     with pytest.raises(ClientError, match="NextToken 'odd'"):
         names(NextToken="odd")
 
