@@ -26,8 +26,8 @@ from local.stopping import StopSignal
 class Engine:
     """Runs one execution of `definition` with `parameters` (names to values; defaults fill the rest).
 
-    `read_json(uri)` reads a JSON object from S3, for Std:JsonGet. `folder` gets one subfolder per step. `parallel`: most
-    steps at a time, None for any number.
+    `read_json(uri)` reads a JSON object from S3, for Std:JsonGet. `folder` gets one subfolder per step. `parallel`:
+    most steps at a time, None for any number.
     """
 
     def __init__(

@@ -25,6 +25,7 @@ from local.emulator.gateway import Gateway
 from local.jobs.containers import Containers
 from local.jobs.workspace import Limits, free_port
 from local.sagemaker.service import Folders, SageMaker
+from tests.local import requests
 
 ROLE = "arn:aws:iam::123456789012:role/jobs"
 _FUNCTIONS = "/2015-03-31/functions/"
@@ -203,3 +204,15 @@ def until(look: Callable[[], Any], seconds: float = 30.0) -> Any:
 def definition(*steps: dict[str, Any], parameters: tuple = ()) -> str:
     """A pipeline definition as text."""
     return json.dumps({"Version": "2020-12-01", "Parameters": list(parameters), "Steps": list(steps)})
+
+
+def processing(name: str, program: str = "print('ok')", **more: Any) -> dict[str, Any]:
+    """A processing step; `change` replaces arguments."""
+    arguments = {k: v for k, v in requests.processing(program).items() if k != "ProcessingJobName" and v != []}
+    return {"Name": name, "Type": "Processing", "Arguments": {**arguments, **more.pop("change", {})}, **more}
+
+
+def training(name: str, **more: Any) -> dict[str, Any]:
+    """A training step of image `train:1`."""
+    arguments = {k: v for k, v in requests.training().items() if k != "TrainingJobName" and v != []}
+    return {"Name": name, "Type": "Training", "Arguments": arguments, **more}
