@@ -76,7 +76,6 @@ _REFERENCES = (
 _LINKS = (
     ("AWS::ApiGateway::Method", "RestApiId", "Integration", "calls"),
     ("AWS::Lambda::EventSourceMapping", "EventSourceArn", "FunctionName", "starts"),
-    ("AWS::Lambda::EventInvokeConfig", "FunctionName", "DestinationConfig", "on failure"),
     ("AWS::WAFv2::WebACLAssociation", "WebACLArn", "ResourceArn", "guards"),
     ("AWS::SQS::Queue", "QueueName", "RedrivePolicy", "gives up to"),
 )
