@@ -1,0 +1,80 @@
+"""The API's data plane: who may call it, with which bodies, at which addresses; alarms, firewall, budget beside it."""
+
+import http.client
+import json
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+from botocore.exceptions import ClientError
+
+from tests.local.emulator.conftest import Account
+
+STACK = "t-api"
+
+
+@pytest.fixture(scope="module")
+def outputs(account: Account, assembly: Path) -> dict[str, str]:
+    return account.deploy(assembly, STACK)
+
+
+@pytest.fixture(scope="module")
+def key(account: Account, outputs: dict[str, str]) -> str:
+    return str(account.client("apigateway").get_api_key(apiKey=outputs["KeyId"], includeValue=True)["value"])
+
+
+def post(url: str, body: bytes, key: str | None, host: str | None = None) -> tuple[int, dict[str, object]]:
+    """POST JSON; status and JSON answer."""
+    parts = urlsplit(url)
+    headers = {"Content-Type": "application/json", **({"x-api-key": key} if key else {})}
+    connection = http.client.HTTPConnection("127.0.0.1", parts.port)
+    try:
+        connection.request("POST", parts.path, body, headers | ({"Host": host} if host else {}))
+        answer = connection.getresponse()
+        return answer.status, json.loads(answer.read())
+    finally:
+        connection.close()
+
+
+def test_a_good_request_with_a_key_reaches_the_function(account: Account, outputs: dict[str, str], key: str) -> None:
+    url = account.api_url(outputs["ApiId"], "v1") + "echo"
+    assert post(url, b'{"say": "hello"}', key) == (200, {"got": {"say": "hello"}})
+
+
+def test_the_hosts_form_of_aws_is_answered_too(account: Account, outputs: dict[str, str], key: str) -> None:
+    host = f"{outputs['ApiId']}.execute-api.localhost:{account.port}"
+    assert post(f"{account.endpoint}/v1/echo", b'{"say": "hello"}', key, host)[0] == 200
+
+
+@pytest.mark.parametrize("wrong", [None, "not-the-key"])
+def test_without_the_key_nobody_gets_in(account: Account, outputs: dict[str, str], wrong: str | None) -> None:
+    url = account.api_url(outputs["ApiId"], "v1") + "echo"
+    assert post(url, b'{"say": "hello"}', wrong) == (403, {"message": "Forbidden"})
+
+
+@pytest.mark.parametrize("body", [b"{}", b'{"say": 1}', b"[]"], ids=["missing", "type", "list"])
+def test_a_body_that_the_model_forbids_does_not_reach_the_function(
+    account: Account, outputs: dict[str, str], key: str, body: bytes
+) -> None:
+    url = account.api_url(outputs["ApiId"], "v1") + "echo"
+    assert post(url, body, key) == (400, {"message": "Invalid request body"})
+
+
+def test_what_stands_beside_the_api_can_be_asked_for(account: Account, outputs: dict[str, str]) -> None:
+    stage = f"arn:aws:apigateway:eu-west-1::/restapis/{outputs['ApiId']}/stages/v1"
+    assert account.client("wafv2").get_web_acl_for_resource(ResourceArn=stage)["WebACL"]["Name"].startswith(STACK)
+    alarms = account.client("cloudwatch").describe_alarms(AlarmTypes=["CompositeAlarm", "MetricAlarm"])
+    assert len(alarms["MetricAlarms"]) == 2
+    assert [alarm["AlarmRule"].count("ALARM(") for alarm in alarms["CompositeAlarms"]] == [2]
+    budget = account.client("budgets").describe_budget(AccountId="123456789012", BudgetName=STACK)["Budget"]
+    assert budget["BudgetLimit"] == {"Amount": "100", "Unit": "USD"}
+
+
+def test_all_of_it_is_gone_with_the_stack(account: Account, outputs: dict[str, str]) -> None:
+    account.client("cloudformation").delete_stack(StackName=STACK)
+    account.wait_for(lambda: not account.client("apigateway").get_rest_apis()["items"])
+    stage = f"arn:aws:apigateway:eu-west-1::/restapis/{outputs['ApiId']}/stages/v1"
+    account.wait_for(lambda: not account.client("budgets").describe_budgets(AccountId="123456789012").get("Budgets"))
+    with pytest.raises(ClientError, match="WAFNonexistentItemException"):
+        account.client("wafv2").get_web_acl_for_resource(ResourceArn=stage)
+    assert account.client("cloudwatch").describe_alarms(AlarmTypes=["CompositeAlarm"])["CompositeAlarms"] == []
