@@ -20,7 +20,6 @@ _OURS = " with python -m ops"  # ends what we write into a package
 _STUCK = "UPDATE_ROLLBACK_FAILED"
 _TAKEN_UP_SECONDS = 300.0  # from the approval to the first change of the stack, unless it is busy
 _SMOKE_SECONDS = 45.0  # from the end of the update to the smoke test's verdict, which is told only when it is bad
-_SMOKE_SECONDS_LAPTOP = 10.0
 
 
 @dataclass(frozen=True)
@@ -40,14 +39,14 @@ def release(
     *,
     wait: bool = True,
     seconds: float = 5400,
-    every: float = 5.0,
+    every: float | None = None,
     smoke_seconds: float | None = None,
 ) -> Package:
     """Approve `version` and wait until it is in service; the package as it is then.
 
     OpsError when it cannot be released, was refused or rolled back (with the reason), or takes longer than `seconds`.
-    A package in service already is returned as it is. `every`: seconds between looks; `smoke_seconds`: how long a model
-    in service may still be refused by the smoke test (45 on AWS, 10 on the laptop).
+    A package in service already is returned as it is. `every`: seconds between looks (5 on AWS, 1 on the laptop);
+    `smoke_seconds`: how long a model in service may still be refused by the smoke test (45 and 10).
     """
     chosen = package(account, version)
     if chosen.in_service:
@@ -68,14 +67,20 @@ def release(
     say(f"version {chosen.version} is approved; the release begins")
     if not wait:
         return package(account, chosen.arn)
-    if smoke_seconds is None:
-        smoke_seconds = _SMOKE_SECONDS_LAPTOP if account.endpoint_url else _SMOKE_SECONDS
-    return _Watch(account, chosen, say, every, smoke_seconds).until_over(seconds)
+    pause, smoke = (1.0, 10.0) if account.endpoint_url else (5.0, _SMOKE_SECONDS)
+    watch = _Watch(
+        account,
+        chosen,
+        say,
+        every=pause if every is None else every,
+        smoke_seconds=smoke if smoke_seconds is None else smoke_seconds,
+    )
+    return watch.until_over(before.status, seconds)
 
 
 def _approve(account: Account, chosen: Package) -> None:
     sagemaker = account.client("sagemaker")
-    who = account.client("sts").get_caller_identity()["Arn"].rsplit("/", 1)[-1]
+    who = account.client("sts").get_caller_identity()["Arn"].replace(":", "/").rsplit("/", 1)[-1]
     statuses = ("PendingManualApproval", "Approved") if chosen.approval == "Approved" else ("Approved",)
     for status in statuses:
         sagemaker.update_model_package(
@@ -94,7 +99,7 @@ def _look(account: Account, chosen: Package) -> _Look:
 class _Watch:
     """Follows one release."""
 
-    def __init__(self, account: Account, chosen: Package, say: Say, every: float, smoke_seconds: float):
+    def __init__(self, account: Account, chosen: Package, say: Say, *, every: float, smoke_seconds: float):
         self._account = account
         self._chosen = chosen
         self._say = say
@@ -104,9 +109,8 @@ class _Watch:
         self._moved = False
         self._in_service_since: float | None = None
 
-    def until_over(self, seconds: float) -> Package:
-        """Wait for the end of the release."""
-        shown = ""
+    def until_over(self, shown: str, seconds: float) -> Package:
+        """Wait for the end of the release; `shown` is the stack's status that was seen last."""
         while True:
             look = _look(self._account, self._chosen)
             if look.status != shown:

@@ -212,9 +212,16 @@ def _step(account: Account, item: Mapping[str, Any]) -> Step:
         ended=item.get("EndTime"),
         reason=item.get("FailureReason", "") or (refusal if status == "Failed" else ""),
         cached=bool(item.get("CacheHitResult")),
-        detail=_progress(account, metadata) if status == "Executing" else "",
+        detail=_detail(account, metadata) if status == "Executing" else "",
         is_refusal="Fail" in metadata,
     )
+
+
+def _detail(account: Account, metadata: Mapping[str, Any]) -> str:
+    try:
+        return _progress(account, metadata)
+    except ClientError:  # a job that is not there yet, or a throttled call: no reason to stop watching the run
+        return ""
 
 
 def _progress(account: Account, metadata: Mapping[str, Any]) -> str:

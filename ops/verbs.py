@@ -50,7 +50,8 @@ def _deploy(options: Options, stream: TextIO) -> int:
     print(f"deploying {options.env} to account {account.account_id}, {account.region}", file=stream)
     for stack, outputs in _cdk(account, options, stream).deploy().items():
         for name, value in outputs.items():
-            print(f"{stack}.{name} = {value}", file=stream)
+            if not name.startswith("ExportsOutput"):  # what one stack hands to another
+                print(f"{stack}.{name} = {value}", file=stream)
     return 0
 
 
@@ -172,16 +173,18 @@ def _release(account: Account, version: str, options: Options, stream: TextIO) -
 def _predict(options: Options, stream: TextIO) -> int:
     account = _account(options)
     if options.show_key:
-        place = predict.api(account)
-        key = (
-            f" -H {shlex.quote(f'x-api-key: {place.key}')}"
-            if place.key
-            else " --aws-sigv4 aws:amz  # signed with your key"
-        )
-        print(f"curl {shlex.quote(place.predictions)} -H 'content-type: application/json'{key} -d ...", file=stream)
+        print(_curl(predict.api(account), options), file=stream)
     answer = predict.predict(account, s3_uri=options.s3_uri, image_url=options.image_url)
     print(json.dumps(answer), file=stream)
     return 0
+
+
+def _curl(place: predict.Api, options: Options) -> str:
+    """The request as a command, with the key. A signed one needs the credentials as well."""
+    body = {"s3_uri": options.s3_uri} if options.s3_uri else {"image_url": options.image_url}
+    opener = ["-H", f"x-api-key: {place.key}"] if place.key else ["--aws-sigv4", "aws:amz", "--user", "KEY:SECRET"]
+    words = ["curl", place.predictions, "-H", "content-type: application/json", *opener, "-d", json.dumps(body)]
+    return shlex.join(words)
 
 
 def _status(options: Options, stream: TextIO) -> int:

@@ -63,7 +63,7 @@ def test_approving_waits_until_the_model_is_in_service_and_tested(account: Accou
     done = release(account, 1, releaser, every=0)
     assert (done.in_service, done.description) == (True, "in service; smoke test passed")
     assert sent[0] == ("1", "Approved")
-    assert releaser.said[-1] == "tally-dev-serving: UPDATE_COMPLETE"
+    assert releaser.said == ["version 1 is approved; the release begins", "tally-dev-serving: UPDATE_COMPLETE"]
 
 
 @pytest.mark.usefixtures("group")
