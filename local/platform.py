@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from infra.names import MODEL_PACKAGE_PARAMETER
+from infra.names import MODEL_PACKAGE_PARAMETER, STACKS
 from local.display import Display
 from local.emulator.client import EmulatorProcess
 from local.emulator.errors import EmulatorError
@@ -155,6 +155,9 @@ class Platform:
 
     def save(self, keep: list[str]) -> None:
         """Keep what the next run needs; `keep`: S3 prefixes beyond packages and cached steps."""
+        if len(self.account.stacks()) < len(STACKS):  # somebody destroyed the environment
+            self._state.clear()
+            return
         sagemaker = self.client("sagemaker")
         pages = sagemaker.get_paginator("list_model_packages").paginate(ModelPackageGroupName=NAMES.model_package_group)
         arns = [item["ModelPackageArn"] for page in pages for item in page["ModelPackageSummaryList"]]

@@ -61,6 +61,11 @@ class State:
                 file.unlink()
         return len(objects)
 
+    def clear(self) -> None:
+        """Keep nothing."""
+        self._index_file.unlink(missing_ok=True)
+        shutil.rmtree(self._objects, ignore_errors=True)
+
     @property
     def _objects(self) -> Path:
         return self._folder / "objects"

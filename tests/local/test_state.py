@@ -61,6 +61,15 @@ def test_contents_that_nothing_refers_to_any_more_are_deleted(state, put, tmp_pa
     assert kept.read_bytes() == b"one"
 
 
+def test_a_cleared_state_is_empty(state, cloud, put, forget):
+    put(PACKAGES[0]["ModelDataUrl"])
+    state.save("arn:1", PACKAGES, [])
+    state.clear()
+    forget()
+    assert state.load() is None
+    assert keys(cloud) == []
+
+
 def test_an_object_that_changed_is_kept_anew(state, put, get, forget):
     uri = PACKAGES[0]["ModelDataUrl"]
     for content in (b"old", b"new"):
