@@ -38,8 +38,8 @@ class Workspace:
     meter: MemoryMeter = field(default_factory=MemoryMeter)
 
     def arn(self, kind: str, name: str) -> str:
-        """ARN of a job."""
-        return f"arn:aws:sagemaker:{self.region}:{self.account}:{kind}/{name.lower()}"
+        """ARN of a job, with the name as it is, so that it can be read from there."""
+        return f"arn:aws:sagemaker:{self.region}:{self.account}:{kind}/{name}"
 
     def instances(self, wanted: int, note: Callable[[str], None]) -> int:
         """How many instances to start; says so when the laptop starts fewer than asked for."""

@@ -50,10 +50,6 @@ class StepContext:
         carry it (CreateHyperParameterTuningJob's limit) and its trials may add a number."""
         return f"{self.step.name[:15]}-{self.execution.execution_id}-{self.attempt}"
 
-    def arn(self, kind: str) -> str:
-        """ARN of the step's job."""
-        return f"arn:aws:sagemaker:{self.execution.region}:{self.execution.account}:{kind}/{self.job_name.lower()}"
-
     def progress(self, text: str) -> None:
         """Tell the listener how far the step is."""
         self.listen(Event("progress", self.step.name, text))

@@ -15,7 +15,7 @@ def test_a_step_is_seen_with_its_job_while_it_runs_and_one_that_waits_is_not(acc
     assert (account.status(execution), steps["Train"]["StepStatus"]) == ("Executing", "Executing")
     job = steps["Train"]["Metadata"]["TrainingJob"]["Arn"].rpartition("/")[2]
     listed = account.sagemaker.list_training_jobs(StatusEquals="InProgress")["TrainingJobSummaries"]
-    assert [item["TrainingJobName"].lower() for item in listed] == [job]
+    assert [item["TrainingJobName"] for item in listed] == [job]
     assert account.ended(execution) == "Succeeded"
     described = account.sagemaker.list_pipeline_execution_steps(PipelineExecutionArn=execution)
     assert [step["StepName"] for step in described["PipelineExecutionSteps"]] == ["Evaluate", "Train"]  # newest first
