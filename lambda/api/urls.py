@@ -60,9 +60,12 @@ def read_url(url: str, *, allow_http: bool) -> Target:
 def _host(host: str, *, bracketed: bool) -> str:
     if bracketed:
         try:
-            return str(ipaddress.IPv6Address(host))
+            address = ipaddress.IPv6Address(host)
         except ValueError:
             raise _bad_url("has a malformed IPv6 address as its host") from None
+        if address.scope_id is not None:
+            raise _bad_url("has an IPv6 address with a zone, which means something on one machine only")
+        return str(address)
     try:
         return str(ipaddress.IPv4Address(host))  # four decimal numbers, and nothing else that resolvers take
     except ValueError:
