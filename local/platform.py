@@ -3,7 +3,6 @@
 import contextlib
 import hashlib
 import json
-import subprocess
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,7 +16,7 @@ from local.errors import LocalError
 from local.events import Event
 from local.files import file_digest
 from local.s3uri import S3Uri
-from local.settings import ARTIFACTS_BUCKET, ENVIRONMENT, NAMES, PREFIX, REPOSITORY, RunSettings
+from local.settings import ARTIFACTS_BUCKET, ENVIRONMENT, NAMES, PREFIX, RunSettings
 from local.state import State
 from ops import cdk, environments, predict, runs, upload
 from ops.account import Account, parameter
@@ -197,15 +196,6 @@ def running_emulator(build: Path) -> EmulatorProcess | None:
         return EmulatorProcess.attach(build)
     except EmulatorError:
         return None
-
-
-def code_commit() -> str:
-    """The commit of this checkout, or `unknown` outside of git."""
-    command = ["git", "-C", str(REPOSITORY), "rev-parse", "HEAD"]
-    try:
-        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
-    except (OSError, subprocess.CalledProcessError):
-        return "unknown"
 
 
 def code_version(image: Path) -> str:

@@ -92,6 +92,12 @@ def test_make_passes_only_what_its_command_line_says() -> None:
     assert command("HPO_JOBS=5", "DATA=a b", "BUILD=x").endswith("--build 'x' --data 'a b' --hpo-jobs '5'")
 
 
+def test_the_limits_of_the_rehearsal_are_those_of_the_emulator() -> None:
+    from local.emulator.limits import table
+
+    assert table() in (ROOT / "docs" / "rehearsal.md").read_text()
+
+
 def test_make_help_lists_every_target_a_person_would_type() -> None:
     listed = subprocess.run(["make", "help"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
     for target in ("run", "up", "down", "options", "deploy", "rollback", "destroy", "test", "e2e", "lint", "clean"):

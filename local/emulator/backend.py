@@ -1,11 +1,14 @@
 """The emulated SageMaker behind the gateway, laid out in the emulator's folder."""
 
+import subprocess
 from pathlib import Path
 
 from local.emulator.process import Emit, MakeBackend
 from local.jobs.containers import Containers
 from local.jobs.workspace import Limits
 from local.sagemaker.service import Folders, SageMaker
+
+_REPOSITORY = Path(__file__).resolve().parents[2]
 
 
 def make_sagemaker(folder: Path, image: Path, max_instances: int) -> MakeBackend:
@@ -19,6 +22,16 @@ def make_sagemaker(folder: Path, image: Path, max_instances: int) -> MakeBackend
             inputs=folder / "cache" / "inputs",
         )
         limits = Limits(max_instances=max_instances)
-        return SageMaker(endpoint_url, Containers(python_path=image), folders, limits=limits, emit=emit)
+        containers = Containers(python_path=image, environment={"TALLY_GIT_COMMIT": code_commit()})
+        return SageMaker(endpoint_url, containers, folders, limits=limits, emit=emit)
 
     return make
+
+
+def code_commit() -> str:
+    """The commit of this checkout, or `unknown` outside of git."""
+    command = ["git", "-C", str(_REPOSITORY), "rev-parse", "HEAD"]
+    try:
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        return "unknown"

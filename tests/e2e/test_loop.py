@@ -1,15 +1,19 @@
 """The main job again and again, as a person runs it: photos in, the stacks, real training, an answer of the API."""
 
 import json
+import os
 import re
 import shutil
 import subprocess
+import threading
+import urllib.request
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from local.sample_data import generate
+from local.settings import PREFIX, RAW_BUCKET
 from tests.shared import shared_dir
 
 pytestmark = pytest.mark.e2e
@@ -36,6 +40,19 @@ class Runs:
             page = (self.build / report).read_text()
             assert not re.search(r"""(src|href)=["'](?!#|data:)""", page), f"{report} must open without network"
         return summary
+
+    def make(self, *words: str) -> str:
+        """A target on the platform that `make up` keeps running in the same folder."""
+        variables = {}
+        if (self.build / "aws.env").exists():
+            lines = (self.build / "aws.env").read_text().splitlines()
+            variables = dict(line.removeprefix("export ").split("=", 1) for line in lines)
+        command = ["make", *words]
+        done = subprocess.run(
+            command, cwd=ROOT, env={**os.environ, **variables}, capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-2000:]
+        return done.stdout
 
     def objects(self, pattern: str) -> dict[str, dict[str, Any]]:
         """Stored objects whose key matches, by the part that the pattern captures."""
@@ -64,6 +81,39 @@ class Runs:
         return [{name: value for name, value in pair.items() if name not in timed} for pair in pairs]
 
 
+class Caller:
+    """An application that asks the API all the while with the command that `make up` prints."""
+
+    def __init__(self, address: str, key: str, photo: str) -> None:
+        self._body = json.dumps({"s3_uri": photo}).encode()
+        self._headers = {"x-api-key": key, "content-type": "application/json"}
+        self._address = address
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._ask)
+        self.models: list[str] = []
+        self.problems: list[str] = []
+
+    def __enter__(self) -> "Caller":
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_exception: object) -> None:
+        self._ended.set()
+        self._thread.join()
+
+    def ask(self) -> Any:
+        request = urllib.request.Request(self._address, self._body, self._headers)  # noqa: S310  # our own server
+        with urllib.request.urlopen(request, timeout=35) as answer:  # noqa: S310
+            return json.loads(answer.read())
+
+    def _ask(self) -> None:
+        while not self._ended.wait(0.5):
+            try:
+                self.models.append(json.dumps(self.ask()["model"], sort_keys=True))
+            except OSError as error:
+                self.problems.append(str(error))
+
+
 def execution(summary: dict[str, Any]) -> str:
     return str(summary["execution"]).rpartition("/")[2]
 
@@ -84,6 +134,10 @@ def test_a_first_model_is_promoted_the_same_again_is_refused_and_more_photos_pro
     everything, photos, runs = tmp_path / "everything", tmp_path / "photos", Runs(tmp_path / "build")
     generate(everything, photos=1500, seed=0)
     copy_half(everything, photos)
+    printed = runs.make("up", f"BUILD={runs.build}")
+    address, key = (re.search(pattern, printed) for pattern in (r"curl -s (\S+)", r"'x-api-key: (\S+)'"))
+    assert address
+    assert key
 
     first = runs.run(DATA=photos, **SMALL)
     assert (first["status"], first["champion_name"]) == ("succeeded", "baseline")
@@ -105,7 +159,9 @@ def test_a_first_model_is_promoted_the_same_again_is_refused_and_more_photos_pro
     assert again["prediction"]["package"] == first["prediction"]["package"]
 
     shutil.copytree(everything, photos, dirs_exist_ok=True)
-    more = runs.run(DATA=photos, EPOCHS=16)
+    photo = f"s3://{RAW_BUCKET}/{PREFIX}/{first['prediction']['photo']}"
+    with Caller(address[1], key[1], photo) as caller:
+        more = runs.run(DATA=photos, EPOCHS=16)
     assert more["champion_name"].endswith("/1"), "judged against the model in service"
     assert (more["status"], more["gate"]["verdict"]) == ("succeeded", "promote"), more["gate"]["reason"]
     assert not more["steps"]["Preprocess"]["cached"]
@@ -113,6 +169,15 @@ def test_a_first_model_is_promoted_the_same_again_is_refused_and_more_photos_pro
     assert len(grown) > 1.5 * len(sides)
     assert {name: grown[name] for name in sides} == sides, "every photo stays on its side"
     assert more["prediction"]["package"] != first["prediction"]["package"]
+
+    assert caller.problems == [], "the endpoint answers throughout"
+    assert len(set(caller.models)) == 2, "the old model, then the new one"
+
+    assert "version 1 is in service" in runs.make("rollback", "ENV=laptop", "VERSION=1")
+    assert json.dumps(caller.ask()["model"], sort_keys=True) == caller.models[0]
+    status = runs.make("status", "ENV=laptop")
+    assert "UPDATE_COMPLETE" in status
+    runs.make("down", f"BUILD={runs.build}")
 
     fresh = Runs(tmp_path / "fresh")
     copy_half(everything, tmp_path / "half")
