@@ -7,6 +7,8 @@ from typing import Any
 import wording
 
 VERDICT = "verdict"  # of the gate, written when the package was registered
+CHAMPION = "champion"  # `group/7` or BASELINE: what the gate compared it with
+BASELINE = "baseline"
 RELEASE = "release"  # token of the newest release of this package
 REPLACES = "replaces"  # package that was in service before that release, or NOTHING
 RUN = "release_run"  # pipeline execution that asked for it

@@ -30,10 +30,22 @@ from messages import (
     read_record,
     revert_token,
 )
-from packages import NOTHING, RELEASE, REPLACES, RUN, VERDICT, Package, Registry, UnknownPackageError
+from packages import (
+    BASELINE,
+    CHAMPION,
+    NOTHING,
+    RELEASE,
+    REPLACES,
+    RUN,
+    VERDICT,
+    Package,
+    Registry,
+    UnknownPackageError,
+)
 from report import Reporter
 from smoke import SmokeTestError, smoke_test
 from stack import Stack, StackBusyError, StackError
+from wording import version_of
 
 _CLOCKS = timedelta(minutes=5)  # clocks of two services may differ, and events carry whole seconds
 _SOON = timedelta(seconds=5)
@@ -154,6 +166,8 @@ class Starter:
         state.require_ready()
         if state.package_arn == package.arn:
             return False
+        if run_arn != NOTHING:
+            _check_champion(package, state.package_arn)
         note = {RELEASE: token, REPLACES: state.package_arn or NOTHING, RUN: run_arn}
         self._registry.remember(package, **note)
         self._stack.put_in_service(package.arn, token)
@@ -234,6 +248,18 @@ class Starter:
             self._registry.mark(self._registry.get(package_arn), approval, reason)
         except Exception as error:  # the notice that follows matters more than the mark
             log("package not marked", package=package_arn, reason=str(error))
+
+
+def _check_champion(package: Package, in_service: str) -> None:
+    """A run's release replaces the model it was compared with, and no other: while it waited, a person or another run
+    may have put a better one there. A person may still choose it."""
+    champion = package.metadata.get(CHAMPION)
+    served = version_of(in_service) if in_service else BASELINE
+    if champion is not None and champion != served:
+        raise RefusedError(
+            f"{package.name} was compared with {champion}, but {served} is in service now; run the pipeline again, or "
+            f"approve the package to release it all the same"
+        )
 
 
 def _releases(token: str, package: Package) -> bool:

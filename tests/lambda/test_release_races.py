@@ -163,6 +163,26 @@ def test_a_person_who_approves_while_a_run_releases_has_the_last_word(releases: 
     assert releases.package(new)["ModelApprovalStatus"] == "PendingManualApproval"
 
 
+def test_a_run_replaces_only_the_model_it_was_compared_with(releases: Any) -> None:
+    first = releases.register(champion="baseline")
+    assert releases.deliver(releases.callback(first))
+    releases.stack_ends()
+    releases.stack.advance(60)
+    second, third = releases.register(champion="tally-dev/1"), releases.register(champion="tally-dev/1")
+    assert releases.deliver(releases.callback(second, LATER))
+    releases.stack_ends(token=LATER)
+    releases.stack.advance(60)
+    assert releases.deliver(releases.callback(third, "another1ru"))
+    assert releases.sagemaker.answers[-1] == (
+        "Failure",
+        "another1ru",
+        "tally-dev/3 was compared with tally-dev/1, but tally-dev/2 is in service now; run the pipeline again, or "
+        "approve the package to release it all the same",
+    )
+    approved(releases, releases.approve(third))
+    assert releases.stack.parameters["ModelPackageArn"] == third
+
+
 def test_a_persons_approval_without_a_verdict_is_rejected_with_a_notice(releases: Any) -> None:
     arn = releases.register(verdict="reject")
     assert releases.deliver(releases.approve(arn))
