@@ -22,6 +22,7 @@ FEATURES = {
     "@aws-cdk/aws-s3:serverAccessLogsUseBucketPolicy": True,
     "@aws-cdk/core:defaultCrossStackReferences": "strong",  # what another stack uses cannot be taken away
     "@aws-cdk/core:validateAgainstDefaultRules": True,
+    "aws:cdk:disable-creation-stack-traces": True,  # they name temporary folders of this machine
 }
 
 
@@ -42,6 +43,7 @@ def new_app(outdir: str | None = None) -> cdk.App:
     return cdk.App(
         context=FEATURES,
         outdir=outdir,
+        stack_traces=False,
         # Without the rule, which is a parameter read from SSM: whoever updates a stack would need to read it too, the
         # release functions among them. The CLI itself checks the version of the bootstrap stack.
         default_stack_synthesizer=cdk.DefaultStackSynthesizer(generate_bootstrap_version_rule=False),

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import cast
 
-from aws_cdk import Aws, CfnOutput, Duration, Environment, Stack
+from aws_cdk import Aws, CfnOutput, Duration, Environment, Fn, Stack
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kms as kms
 from aws_cdk import aws_s3 as s3
@@ -50,6 +50,11 @@ class DataStack(Stack):
         CfnOutput(self, "RawBucket", value=self.raw.bucket_name)
         CfnOutput(self, "ArtifactsBucket", value=self.artifacts.bucket_name)
         CfnOutput(self, "NoticesTopic", value=self.notices.topic_arn)
+
+    @property
+    def availability_zones(self) -> list[str]:
+        """The region's first two, chosen when deployed. CDK would look them up in the account while it synthesizes."""
+        return [Fn.select(index, Fn.get_azs()) for index in range(2)]
 
     def _bucket(self, id_: str, kind: str, key: kms.IKey | None, rules: Sequence[s3.LifecycleRule]) -> s3.Bucket:
         return secure.bucket(

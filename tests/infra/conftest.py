@@ -1,0 +1,50 @@
+import fcntl
+import hashlib
+import json
+import os
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import pytest
+
+from tests.infra.synth import IMAGES, NODE, Synthesized, contexts, run_app
+
+os.environ.setdefault("JSII_NODE", str(NODE))  # before any test imports aws_cdk
+
+AppOf = Callable[..., Synthesized]
+
+
+@pytest.fixture(scope="session")
+def app_of(tmp_path_factory: pytest.TempPathFactory) -> AppOf:
+    """`app_of("dev")` or `app_of("dev", {"serving": {...}})`: the assembly, with images given by URI.
+
+    One takes seconds, so each is made once for all workers of pytest-xdist, which share the parent of their folders.
+    """
+    base = tmp_path_factory.getbasetemp()
+    shared = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "assemblies"
+    shared.mkdir(exist_ok=True)
+
+    def app(environment: str = "dev", overrides: Mapping[str, Any] | None = None) -> Synthesized:
+        values = {**IMAGES, **(overrides or {})}
+        key = hashlib.sha256(json.dumps([environment, values], sort_keys=True).encode()).hexdigest()[:16]
+        directory = shared / key
+        with (shared / f"{key}.lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if not (directory / "manifest.json").exists():
+                done = run_app(contexts(environment, values), directory, shared / f"{key}.scratch")
+                assert done.returncode == 0, done.stderr
+        return Synthesized(f"{values.get('prefix', 'tally')}-{environment}", directory)
+
+    return app
+
+
+@pytest.fixture(scope="session")
+def dev(app_of: AppOf) -> Synthesized:
+    """cdk.json's dev."""
+    return app_of("dev")
+
+
+@pytest.fixture(scope="session")
+def prod(app_of: AppOf) -> Synthesized:
+    """cdk.json's prod: in a VPC of its own, and its data outlives it."""
+    return app_of("prod")

@@ -1,0 +1,83 @@
+"""cdk.json and the CLI's options: what is wrong is named by its key, and costs no traceback."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from infra.settings import Settings, SettingsError, read_settings
+from tests.infra.synth import ROOT, contexts, run_app
+
+ENVIRONMENTS = json.loads((ROOT / "cdk.json").read_text())["context"]["environments"]
+
+WRONG: list[tuple[dict[str, Any], str]] = [
+    ({"servng": {}}, "environments.dev.servng is not a setting; there are: account, api, images, network"),
+    ({"serving": {"max": 2}}, "environments.dev.serving.max is not a setting; there are: bake_minutes, "),
+    ({"serving": 3}, "environments.dev.serving is 3; it must be an object"),
+    ({"serving": {"max_instances": "2"}}, "environments.dev.serving.max_instances is '2'; it must be a whole number"),
+    ({"serving": {"max_instances": True}}, "serving.max_instances is True; it must be a whole number"),
+    ({"serving": {"min_instances": 3}}, "serving.max_instances is 2; it must be at least min_instances, which is 3"),
+    ({"serving": {"canary_percent": 60}}, "serving.canary_percent is 60; it must be 1 to 50"),
+    ({"serving": {"instance_type": "c5.large"}}, "serving.instance_type is 'c5.large'; it must be a SageMaker"),
+    ({"network": {"vpc_id": "vpc-1"}}, "vpc_id, subnet_ids and security_group_ids given together, or none"),
+    ({"network": {"subnet_ids": "subnet-1"}}, "network.subnet_ids is 'subnet-1'; it must be a list of texts"),
+    ({"api": {"auth": "none"}}, "environments.dev.api.auth is 'none'; it must be 'api_key' or 'iam'"),
+    ({"api": {"domain_name": "a.org"}}, "api.domain_name is 'a.org'; it must be given together with certificate_arn"),
+    ({"training": {"spot": "yes"}}, "environments.dev.training.spot is 'yes'; it must be true or false"),
+    ({"training": {"parameters": {"Epochs": [1]}}}, "training.parameters.Epochs is [1]; it must be str or int"),
+    ({"training": {"weekly_prefix": "/photos/"}}, "training.weekly_prefix is '/photos/'; it must be a prefix such as"),
+    ({"training": {"weekly_schedule": "sunday"}}, "weekly_schedule is 'sunday'; it must be an expression such as"),
+    ({"operations": {"emails": ["ops"]}}, "operations.emails is 'ops'; it must be e-mail addresses"),
+    ({"operations": {"log_retention_days": 42}}, "log_retention_days is 42; it must be one of CloudWatch's: 1, 3,"),
+    ({"account": 123456789012}, "environments.dev.account is 123456789012; it must be str"),
+    ({"account": "1234"}, "environments.dev.account is '1234'; it must be an account id of 12 digits"),
+    ({"region": "Ireland"}, "environments.dev.region is 'Ireland'; it must be a region such as eu-central-1"),
+    ({"prefix": "Tally"}, "environments.dev.prefix is 'Tally'; it must be 1 to 10 small letters and digits"),
+    ({"environment": "x"}, "environments.dev.environment cannot be set; the environment's name is its key, 'dev'"),
+]
+
+
+@pytest.mark.parametrize(("overrides", "message"), WRONG, ids=[message for _, message in WRONG])
+def test_a_wrong_setting_is_refused_by_its_key(overrides: dict[str, Any], message: str) -> None:
+    with pytest.raises(SettingsError) as caught:
+        read_settings(ENVIRONMENTS, "dev", overrides)
+    assert message in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ENVIRONMENTS)
+def test_every_environment_of_cdk_json_can_be_read(name: str) -> None:
+    settings = read_settings(ENVIRONMENTS, name)
+    assert settings.names.endpoint == f"tally-{name}"
+
+
+def test_an_override_replaces_one_value_and_keeps_its_neighbours() -> None:
+    settings = read_settings(ENVIRONMENTS, "dev", {"serving": {"max_instances": 7}})
+    assert settings.serving.max_instances == 7
+    assert settings.serving.bake_minutes == ENVIRONMENTS["dev"]["serving"]["bake_minutes"]
+
+
+def test_names_of_two_environments_never_meet() -> None:
+    one, two = (Settings(environment=name).names for name in ("dev", "prod"))
+    for names in (one, two):
+        assert len(names.bucket("access-logs", "123456789012", "ap-southeast-2")) <= 63
+    assert not {one.base, one.topic(), one.queue("release")} & {two.base, two.topic(), two.queue("release")}
+
+
+FROM_THE_CLI: list[tuple[str | None, Any, str]] = [
+    ("staging", None, "app.py: environment 'staging' is not in cdk.json, which has dev, laptop, prod; choose one"),
+    ("dev", '{"serving"', "app.py: -c overrides is not JSON (Expecting ':' delimiter"),
+    ("dev", "[1]", "app.py: -c overrides is '[1]'; it must be an object such as"),
+    ("dev", {"training": {"parameters": {"Epoch": 3}}}, "app.py: environments.dev.training: pipeline setting "),
+]
+
+
+@pytest.mark.parametrize(("environment", "overrides", "message"), FROM_THE_CLI, ids=[each[2] for each in FROM_THE_CLI])
+def test_the_app_says_in_one_line_what_is_wrong(
+    tmp_path: Path, environment: str | None, overrides: Any, message: str
+) -> None:
+    done = run_app(contexts(environment, overrides), tmp_path / "out", tmp_path / "scratch")
+    assert done.returncode == 1
+    assert message in done.stderr
+    assert "Traceback" not in done.stderr
+    assert len(done.stderr.strip().splitlines()) == 1
