@@ -114,7 +114,7 @@ class Endpoints:
             thread.join()
         for endpoint in list(self._endpoints.values()):
             if endpoint.fleet is not None:
-                endpoint.fleet.retire(wait=False)
+                endpoint.fleet.retire(endpoint.stop)
                 endpoint.fleet = None
 
     # the API
@@ -222,7 +222,7 @@ class Endpoints:
         with self._lock:
             endpoint.fleet, endpoint.config_name = fleet, fleet.config_name
         if old is not None:
-            old.retire()
+            old.retire(endpoint.stop)
         endpoint.become("InService")
         self._tell(endpoint)
 
@@ -230,7 +230,7 @@ class Endpoints:
         with self._lock:
             fleet, endpoint.fleet = endpoint.fleet, None
         if fleet is not None:
-            fleet.retire()
+            fleet.retire(endpoint.stop)
         with self._lock:
             del self._endpoints[endpoint.name]
         self._tags.forget(endpoint.arn)

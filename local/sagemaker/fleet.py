@@ -10,8 +10,10 @@ from typing import Any
 
 from local.sagemaker.errors import ApiError
 from local.server import ModelServer
+from local.stopping import StopSignal
 
 _DRAIN_SECONDS = 60.0  # as long as a request may take
+_POLL_SECONDS = 0.1
 
 
 @dataclass
@@ -77,11 +79,11 @@ class Fleet:
         weights = [variant.weight for variant in self.variants]
         return random.choices(self.variants, weights if any(weights) else None)[0]
 
-    def retire(self, *, wait: bool = True) -> None:
-        """End the servers, after the requests that they still answer unless `wait` is false."""
+    def retire(self, stop: StopSignal) -> None:
+        """End the servers after the requests that they still answer, or at once when `stop` is set."""
         deadline = time.monotonic() + _DRAIN_SECONDS
         with self._changed:
-            while wait and self._in_flight and time.monotonic() < deadline:
-                self._changed.wait(deadline - time.monotonic())
+            while self._in_flight and not stop.is_set() and time.monotonic() < deadline:
+                self._changed.wait(_POLL_SECONDS)
         for variant in self.variants:
             variant.server.stop()

@@ -146,6 +146,29 @@ def test_requests_in_flight_are_finished_by_the_old_server(account):
     assert count(account) == 4
 
 
+def test_closing_waits_for_no_request_and_leaves_no_server(account):
+    configure(account, "one", seconds=30)
+    create(account)
+    problems = []
+
+    def ask():
+        try:
+            count(account)
+        except ClientError as error:
+            problems.append(error.response["Error"]["Code"])
+
+    asking = threading.Thread(target=ask)
+    asking.start()
+    time.sleep(0.3)
+    account.sagemaker.delete_endpoint(EndpointName="tally")  # waits for the request
+    began = time.monotonic()
+    account.service.close()
+    assert time.monotonic() - began < 5
+    asking.join()
+    assert problems == ["ServiceUnavailable"]
+    assert servers(account) == []
+
+
 def test_an_update_that_fails_leaves_the_old_model_in_service_with_the_reason(account):
     configure(account, "one")
     create(account)
