@@ -35,6 +35,7 @@ def _deployment(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") ->
         metavar="ARN",
         help="policy of what CloudFormation may do; may be repeated; without it, AdministratorAccess",
     )
+    _verb(verbs, "policy", "print the IAM policy to bootstrap with, narrower than AdministratorAccess")
     deploy = _verb(verbs, "deploy", "create or update all stacks; never changes which model is in service")
     for verb in (deploy, _verb(verbs, "diff", "show what deploy would change; exit code 1 when something differs")):
         verb.add_argument("--verbose", action="store_true", help="show every line that the CDK prints")

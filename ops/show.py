@@ -26,6 +26,7 @@ _STYLES = {
 }
 _QUIET_SECONDS = 15.0
 _UNBROKEN = 5000  # columns
+_PREPARATION = ("start: ", "success: ", "Hold on while", "✨  Synthesis")
 
 
 def console(stream: TextIO) -> Console:
@@ -64,7 +65,8 @@ def print_status(now: Status, stream: TextIO) -> None:
     out.print()
     out.print(Text(f"endpoint: {now.endpoint or 'none'}"))
     out.print(Text(f"model in service: {now.model or 'none'}"))
-    out.print(Text(f"releases that could not be handled (dead letters): {now.dead_letters}"))
+    for queue, count in now.dead_letters.items():
+        out.print(Text(f"{queue}: {count} messages that nobody could handle", "bold red" if count else ""))
     for alarm in now.alarms:
         out.print(Text(f"ALARM {alarm}", "bold red"))
     if not now.alarms:
@@ -101,6 +103,18 @@ class DeploymentView:
     def _print(self, text: str) -> None:
         self._last = time.monotonic()
         print(f"[{self._last - self._began:6.1f} s] {text}", file=self._stream, flush=True)
+
+
+class DifferenceView:
+    """Hears every line of `cdk diff`; prints the differences, without how they were found."""
+
+    def __init__(self, stream: TextIO):
+        self._stream = stream
+
+    def __call__(self, line: str) -> None:
+        """Take in one line."""
+        if line.strip() and not line.startswith(_PREPARATION):
+            print(line, file=self._stream, flush=True)
 
 
 def _table(heads: Iterable[str], rows: Sequence[Sequence[str]]) -> Table:

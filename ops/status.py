@@ -15,20 +15,21 @@ from ops.runs import Run
 
 @dataclass(frozen=True)
 class Status:
-    """What `status` shows. `stacks` by kind, None where not deployed; `endpoint` None without a model."""
+    """What `status` shows. `stacks` by kind, None where not deployed; `endpoint` None without a model; `dead_letters`:
+    messages by queue that nobody could handle."""
 
     stacks: dict[str, str | None]
     endpoint: str | None
     model: str | None
     runs: list[Run]
     alarms: list[str]
-    dead_letters: int
+    dead_letters: dict[str, int]
 
     @property
     def healthy(self) -> bool:
         """All stacks complete, no alarm, nothing in the dead-letter queue."""
         complete = all(state and state.endswith("_COMPLETE") and "ROLLBACK" not in state for state in self.plain())
-        return complete and not self.alarms and not self.dead_letters
+        return complete and not self.alarms and not any(self.dead_letters.values())
 
     def plain(self) -> list[str | None]:
         """Stack statuses; a serving stack that went back to the former model is as good as complete."""
@@ -47,7 +48,7 @@ def status(account: Account) -> Status:
         model=in_service(account) if "serving" in stacks else None,
         runs=runs.recent(account, 3) if "training" in stacks else [],
         alarms=_alarms(account),
-        dead_letters=_dead_letters(account) if "release" in stacks else 0,
+        dead_letters=_dead_letters(account),
     )
 
 
@@ -68,7 +69,7 @@ def _endpoint(account: Account) -> str | None:
 
 def _alarms(account: Account) -> list[str]:
     pages = account.client("cloudwatch").get_paginator("describe_alarms").paginate(
-        AlarmNamePrefix=account.names.base + "-", StateValue="ALARM", AlarmTypes=["MetricAlarm", "CompositeAlarm"]
+        AlarmNamePrefix=account.names.alarm(""), StateValue="ALARM", AlarmTypes=["MetricAlarm", "CompositeAlarm"]
     )  # fmt: skip
     found: list[dict[str, Any]] = [
         alarm for page in pages for kind in ("MetricAlarms", "CompositeAlarms") for alarm in page.get(kind, [])
@@ -76,13 +77,16 @@ def _alarms(account: Account) -> list[str]:
     return [f"{alarm['AlarmName']}: {alarm.get('StateReason', '')}" for alarm in found]
 
 
-def _dead_letters(account: Account) -> int:
+def _dead_letters(account: Account) -> dict[str, int]:
     sqs = account.client("sqs")
-    try:
-        url = sqs.get_queue_url(QueueName=account.names.queue("release-dead"))["QueueUrl"]
-    except ClientError as error:
-        if code(error) in ("AWS.SimpleQueueService.NonExistentQueue", "QueueDoesNotExist"):
-            return 0
-        raise
-    answer = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["ApproximateNumberOfMessages"])
-    return int(answer["Attributes"]["ApproximateNumberOfMessages"])
+    counts = {}
+    for queue in (account.names.queue(task) for task in ("release-dead", "trigger-dead")):
+        try:
+            url = sqs.get_queue_url(QueueName=queue)["QueueUrl"]
+        except ClientError as error:
+            if code(error) in ("AWS.SimpleQueueService.NonExistentQueue", "QueueDoesNotExist"):
+                continue
+            raise
+        answer = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["ApproximateNumberOfMessages"])
+        counts[queue] = int(answer["Attributes"]["ApproximateNumberOfMessages"])
+    return counts

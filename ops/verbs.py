@@ -10,9 +10,10 @@ from typing import TextIO
 from ops import destroy as teardown
 from ops import packages, predict, release, runs, show, watch
 from ops.account import Account
-from ops.cdk import Cdk, is_bootstrapped
+from ops.cdk import Cdk, Listener, is_bootstrapped
 from ops.environments import load, parse_overrides
 from ops.errors import OpsError
+from ops.permissions import execution_policy
 from ops.status import status
 from ops.upload import upload
 
@@ -27,9 +28,9 @@ def _account(options: Options) -> Account:
     return account
 
 
-def _cdk(account: Account, options: Options, stream: TextIO) -> Cdk:
+def _cdk(account: Account, options: Options, stream: TextIO, view: Listener | None = None) -> Cdk:
     verbose = getattr(options, "verbose", True)
-    listen = (lambda line: print(line, file=stream, flush=True)) if verbose else show.DeploymentView(stream)
+    listen = (lambda line: print(line, file=stream, flush=True)) if verbose else view or show.DeploymentView(stream)
     return Cdk(account, overrides=parse_overrides(options.overrides), listen=listen)
 
 
@@ -37,6 +38,11 @@ def _bootstrap(options: Options, stream: TextIO) -> int:
     account = _account(options)
     _cdk(account, options, stream).bootstrap(execution_policies=options.execution_policy)
     print(f"account {account.account_id} is prepared in {account.region}", file=stream)
+    return 0
+
+
+def _policy(options: Options, stream: TextIO) -> int:
+    print(json.dumps(execution_policy(_account(options)), indent=1), file=stream)
     return 0
 
 
@@ -56,8 +62,7 @@ def _deploy(options: Options, stream: TextIO) -> int:
 
 
 def _diff(options: Options, stream: TextIO) -> int:
-    options.verbose = True
-    return int(_cdk(_account(options), options, stream).diff())
+    return int(_cdk(_account(options), options, stream, show.DifferenceView(stream)).diff())
 
 
 def _destroy(options: Options, stream: TextIO) -> int:
@@ -195,6 +200,7 @@ def _status(options: Options, stream: TextIO) -> int:
 
 VERBS: dict[str, Verb] = {
     "bootstrap": _bootstrap,
+    "policy": _policy,
     "deploy": _deploy,
     "diff": _diff,
     "destroy": _destroy,

@@ -47,7 +47,7 @@ def test_dead_letters_are_counted(account: Account) -> None:
     sqs = account.client("sqs")
     url = sqs.get_queue_url(QueueName="tally-dev-release-dead")["QueueUrl"]
     sqs.send_message(QueueUrl=url, MessageBody="{}")
-    assert status(account).dead_letters == 1
+    assert status(account).dead_letters == {"tally-dev-release-dead": 1}
 
 
 KINDS = ("data", "serving", "release", "training", "api", "operations")
@@ -61,12 +61,12 @@ KINDS = ("data", "serving", "release", "training", "api", "operations")
         ({"stacks": dict.fromkeys(KINDS, "UPDATE_COMPLETE") | {"data": "UPDATE_ROLLBACK_COMPLETE"}}, False),
         ({"stacks": dict.fromkeys(KINDS, "UPDATE_COMPLETE") | {"serving": "UPDATE_ROLLBACK_FAILED"}}, False),
         ({"alarms": ["tally-dev-a: bad"]}, False),
-        ({"dead_letters": 1}, False),
+        ({"dead_letters": {"tally-dev-release-dead": 1}}, False),
     ],
 )
 def test_health(change: dict[str, object], healthy: bool) -> None:
     good = {"stacks": dict.fromkeys(KINDS, "CREATE_COMPLETE"), "endpoint": "InService", "model": "arn:package/1"}
-    rest = {"runs": [], "alarms": [], "dead_letters": 0}
+    rest = {"runs": [], "alarms": [], "dead_letters": {"tally-dev-release-dead": 0}}
     assert Status(**{**good, **rest, **change}).healthy is healthy  # type: ignore[arg-type]
 
 
