@@ -106,6 +106,7 @@ async def _announce(port: int, folder: Path) -> None:
     (folder / RUNNING).write_text(json.dumps({"pid": os.getpid(), "port": port}))
     sys.stdout.write(f"ready {environment.endpoint_url(port)}\n")
     sys.stdout.flush()
+    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # whoever read that line need not read on
 
 
 async def _answers(port: int) -> bool:

@@ -38,9 +38,11 @@ class Account(EmulatorProcess):
             source, target = assembly / asset["source"]["path"], next(iter(asset["destinations"].values()))
             body = _zipped(source) if asset["source"]["packaging"] == "zip" else source.read_bytes()
             self.client("s3").put_object(Bucket=ASSETS, Key=target["objectKey"], Body=body)
+        template = (assembly / f"{stack}.template.json").read_bytes()
+        self.client("s3").put_object(Bucket=ASSETS, Key=stack, Body=template)
         cloudformation = self.client("cloudformation")
-        template = (assembly / f"{stack}.template.json").read_text()
-        cloudformation.create_stack(StackName=stack, TemplateBody=template, Capabilities=["CAPABILITY_NAMED_IAM"])
+        place = f"https://s3.{REGION}.amazonaws.com/{ASSETS}/{stack}"  # a template may be too long for the call itself
+        cloudformation.create_stack(StackName=stack, TemplateURL=place, Capabilities=["CAPABILITY_NAMED_IAM"])
         assert self.settled(stack) == "CREATE_COMPLETE", self.failures(stack)
         outputs = cloudformation.describe_stacks(StackName=stack)["Stacks"][0].get("Outputs", [])
         return {output["OutputKey"]: output["OutputValue"] for output in outputs}
