@@ -161,10 +161,10 @@ class Packages:
             }
             for key in request.get("CustomerMetadataPropertiesToRemove", []):
                 metadata.pop(key, None)
-            if metadata:
-                changes["CustomerMetadataProperties"] = metadata
-            changed = sorted(key for key, value in changes.items() if package.get(key) != value)
-            package.update({"CustomerMetadataProperties": {}, **changes, "LastModifiedTime": time.time()})
+            changes["CustomerMetadataProperties"] = metadata
+            before = {"CustomerMetadataProperties": {}, **package}
+            changed = sorted(key for key, value in changes.items() if before.get(key) != value)
+            package.update({**changes, "LastModifiedTime": time.time()})
             self._save()
         if changed:
             self._tell(package, {"UpdatedModelPackageFields": changed})
