@@ -150,9 +150,6 @@ class Starter:
         if any(item.token == token for item in operations):
             log("release has begun already", token=token, package=package.name)
             return
-        if operations and operations[0].running and _releases(operations[0].token, package):
-            log("release is under way already", token=token, package=package.name)
-            return
         before = [item for item in operations if item.began <= message.time + _SOON]
         if before and before[0].took_effect and _releases(before[0].token, package):
             log("was in service when it was approved", token=token, package=package.name)

@@ -96,20 +96,41 @@ class Releases:
     def deliver_next(self, attempt: int = 1) -> bool:
         """Let SQS deliver what lies in the queue; it is deleted when the function is done with it."""
         (message,) = self.sqs.receive_message(QueueUrl=self.queue_url, WaitTimeSeconds=1)["Messages"]
-        record = {
-            "messageId": message["MessageId"],
-            "receiptHandle": message["ReceiptHandle"],
-            "body": message["Body"],
-            "attributes": {
-                "ApproximateReceiveCount": str(attempt),
-                "SentTimestamp": str(int(self.stack.now.timestamp() * 1000)),
-            },
-        }
+        record = self.record(message["Body"], attempt, message["MessageId"], message["ReceiptHandle"])
         again = self.start.handler({"Records": [record]}, None)["batchItemFailures"]
         assert again in ([], [{"itemIdentifier": message["MessageId"]}])
         if not again:
             self.sqs.delete_message(QueueUrl=self.queue_url, ReceiptHandle=message["ReceiptHandle"])
         return not again
+
+    def released(self, token: str = CALLBACK) -> str:
+        """A package that a run released and `finish` approved; its ARN."""
+        arn = self.register()
+        assert self.deliver(self.callback(arn, token))
+        self.stack.advance(10)
+        self.stack_ends(token=token)
+        return arn
+
+    def carried_out(self, event: dict[str, Any]) -> None:
+        """A person's release, from the event to its end."""
+        assert self.deliver(event)
+        token = self.stack.updates[-1]["ClientRequestToken"]
+        self.stack.advance(10)
+        self.stack_ends(token=token)
+
+    def record(
+        self, body: Any, attempt: int = 1, message_id: str = "synthetic", receipt: str = "synthetic"
+    ) -> dict[str, Any]:
+        """A message as Lambda passes it to a function."""
+        return {
+            "messageId": message_id,
+            "receiptHandle": receipt,
+            "body": body if isinstance(body, str) else json.dumps(body),
+            "attributes": {
+                "ApproximateReceiveCount": str(attempt),
+                "SentTimestamp": str(int(self.stack.now.timestamp() * 1000)),
+            },
+        }
 
     def hidden(self) -> int:
         """How many messages wait to become visible again."""
