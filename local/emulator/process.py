@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import fcntl
 import json
+import logging
 import os
 import signal
 import socket
@@ -22,6 +23,8 @@ from local.emulator.gateway import Backend, Gateway
 RUNNING = "emulator.json"  # in the folder, while the emulator serves: {"pid": ..., "port": ...}
 _LOCK = "emulator.lock"
 _GRACE_SECONDS = 2.0  # for requests that are being answered when the end comes
+
+_logger = logging.getLogger("tally.emulator")
 
 Emit = Callable[..., None]
 MakeBackend = Callable[[str, Emit], Backend]  # (address of the gateway, emit(source, detail_type, detail, resources))
@@ -91,7 +94,10 @@ async def _serve(listener: socket.socket, port: int, folder: Path, backend: Back
     async def wait_for_end() -> None:
         await ending.wait()
         (folder / RUNNING).unlink(missing_ok=True)
-        await loop.run_in_executor(None, backend.close)  # while S3 still answers: jobs that end keep what they have
+        try:  # while S3 still answers: jobs that end keep what they have
+            await loop.run_in_executor(None, backend.close)
+        except Exception:
+            _logger.exception("jobs or servers were not ended in order; they are killed")
 
     serving = asyncio.create_task(serve_asgi(gateway, config, shutdown_trigger=wait_for_end))
     announcing = asyncio.create_task(_announce(port, folder))
