@@ -4,8 +4,6 @@ The stack's parameter ModelPackageArn decides. Releases change it (`lambda/deplo
 force again. The stack imports from the data stack only and exports nothing, so that no other stack can block a release.
 """
 
-import re
-
 from aws_cdk import Aws, CfnCondition, CfnOutput, CfnParameter, CfnResource, Environment, Fn, Stack
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_sagemaker as sagemaker
@@ -15,6 +13,7 @@ from infra import secure
 from infra.alarms import rollback_alarms
 from infra.arns import arn, bucket_arn
 from infra.constructs.autoscaling import EndpointScaling
+from infra.constructs.local_disk import has_local_disk
 from infra.constructs.permissions import allow, allow_interfaces
 from infra.constructs.rollback import RollbackAlarms
 from infra.data import CAPTURE, EXECUTIONS, DataStack
@@ -226,9 +225,3 @@ class ServingStack(Stack):
         Images(self.settings).allow_pull(role, "serve")
         allow_interfaces(role, self.network)
         return role
-
-
-def has_local_disk(instance_type: str) -> bool:
-    """Whether the volume is an NVMe disk of the host: encrypted by its hardware, and SageMaker refuses a key for it."""
-    family = instance_type.split(".")[1]
-    return bool(re.fullmatch(r"[a-z]+\d+[a-z]*d[a-z]*|g[4-9][a-z]*|p[4-9][a-z]*|trn\d[a-z]*", family))

@@ -1,8 +1,36 @@
 """Small steps into templates, for rules and tests."""
 
+from collections.abc import Mapping
 from typing import Any
 
-from infra.references import Node
+from infra.references import Node, Platform
+from tests.infra.synth import Synthesized
+
+OTHERWISE = {
+    "api": {
+        "auth": "iam",
+        "allow_http": True,
+        "extra_buckets": ["photos-of-others"],
+        "domain_name": "count.example.com",
+        "certificate_arn": "arn:aws:acm:eu-central-1:123456789012:certificate/00000000-0000-0000-0000-000000000000",
+    },
+    "serving": {
+        "instance_type": "ml.g5.xlarge",
+        "min_instances": 3,
+        "max_instances": 5,
+        "bake_minutes": 7,
+        "canary_percent": 30,
+        "latency_alarm_ms": 900,
+        "capture_percent": 0,
+    },
+    "operations": {"monthly_budget_usd": 321},
+}
+"""Settings of serving, API and operations that differ from the defaults; one assembly for the tests of all three."""
+
+
+def platform_of(made: Synthesized, templates: Mapping[str, Any] | None = None) -> Platform:
+    """All templates of an environment, or others in their place, with what refers to what."""
+    return Platform(templates or made.templates, {kind: f"{made.base}-{kind}" for kind in made.templates})
 
 
 def name_of(node: Node) -> str:

@@ -4,22 +4,17 @@ The rules are in `security_rules`. Each is shown to hold in every environment, a
 """
 
 import copy
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
 import pytest
-from tests.infra.conftest import AppOf, Synthesized
 
-from infra.references import Platform
+from tests.infra.conftest import AppOf
 from tests.infra.security_rules import RULES, Rule, jobs
+from tests.infra.templates import platform_of
 
 Change = Callable[[dict[str, Any]], None]
 ENVIRONMENTS = ("dev", "prod", "laptop")
-
-
-def platform_of(made: Synthesized, templates: Mapping[str, Any] | None = None) -> Platform:
-    """The templates as the rules read them."""
-    return Platform(templates or made.templates, {kind: made.settings.names.stack(kind) for kind in made.templates})
 
 
 @pytest.mark.parametrize("environment", ENVIRONMENTS)
@@ -157,11 +152,13 @@ def test_a_template_that_breaks_the_rule_is_found(
     made = app_of("prod")
     templates = copy.deepcopy(dict(made.templates))
     changed = [
-        change(resource["Properties"])
+        resource["Properties"]
         for template in templates.values()
         for resource in template["Resources"].values()
         if resource["Type"] == kind
     ]
+    for properties in changed:
+        change(properties)
     assert changed, f"no {kind} in the templates"
     (check,) = (item for item in RULES if item.__name__ == rule)
     found = list(check(platform_of(made, templates)))
