@@ -47,6 +47,11 @@ class DataStack(Stack):
         self._allow_publishing("Budgets", "budgets")
         for address in settings.operations.emails:
             self.notices.add_subscription(subscriptions.EmailSubscription(address))
+        secure.acknowledge(
+            self.notices,
+            "Serverless-SNSRedrivePolicy",
+            "Nobody would look for a lost e-mail in a queue; alarms keep their state, and runs their steps.",
+        )
         CfnOutput(self, "RawBucket", value=self.raw.bucket_name)
         CfnOutput(self, "ArtifactsBucket", value=self.artifacts.bucket_name)
         CfnOutput(self, "NoticesTopic", value=self.notices.topic_arn)

@@ -48,3 +48,21 @@ def dev(app_of: AppOf) -> Synthesized:
 def prod(app_of: AppOf) -> Synthesized:
     """cdk.json's prod: in a VPC of its own, and its data outlives it."""
     return app_of("prod")
+
+
+@pytest.fixture(scope="session")
+def tailored(app_of: AppOf) -> Synthesized:
+    """dev with what only some teams set: e-mails, a VPC of their own, weights of their own."""
+    network = {
+        "vpc_id": "vpc-0123456789abcdef0",
+        "subnet_ids": ["subnet-0123456789abcdef0", "subnet-0123456789abcdef1"],
+        "security_group_ids": ["sg-0123456789abcdef0"],
+    }
+    return app_of(
+        "dev",
+        {
+            "operations": {"emails": ["ops@example.com", "ml@example.com"]},
+            "network": network,
+            "training": {"weights_uri": "s3://acme-weights/imagenet/"},
+        },
+    )
