@@ -62,6 +62,7 @@ def test_http_is_read_where_it_is_allowed(urls: Any) -> None:
         "https://example.com@127.0.0.1/1.jpg",
         "https://@example.com/",
         "https://example.com\\@127.0.0.1/",
+        "https://example.com/a\\b.jpg",
         "https://127.0.0.1\\.example.com/",
         "https://exam\tple.com/",
         "https://example.com/\r\nX-Header: 1",
