@@ -51,7 +51,7 @@ def evaluate() -> None:
     verdict = BEHAVIOUR.get("verdict", "promote")
     champion = sys.argv[sys.argv.index("--champion-name") + 1]
     reason = f"the challenger was compared with {champion}"
-    summary = dict.fromkeys(BEHAVIOUR["summary"], "0") | {"verdict": verdict, "reason": reason}
+    summary = dict.fromkeys(BEHAVIOUR["summary"], "0") | {"verdict": verdict, "reason": reason, "champion": champion}
     out = ROOT / "processing/output/evaluation"
     (out / "evaluation.html").write_text("evaluation report")
     (out / "evaluation.json").write_text(
