@@ -15,7 +15,8 @@ class ScalableTarget(BackedType):
 
     def create(self, wanted: Resource) -> Result:
         """Ref is `resource|dimension|namespace`."""
-        self._call("RegisterScalableTarget", wanted.properties)
+        tags = {tag["Key"]: tag["Value"] for tag in wanted.properties.get("Tags", [])}  # the API takes a map
+        self._call("RegisterScalableTarget", {**wanted.properties, "Tags": tags})
         identity = "|".join(wanted.properties[key] for key in _PLACE)
         return identity, {"Id": identity}
 
