@@ -10,7 +10,7 @@ from cdk_nag import AwsSolutionsChecks, ServerlessChecks
 from infra.api import ApiStack
 from infra.data import DataStack
 from infra.network import Network
-from infra.operations import OperationsStack
+from infra.operations import COST_TAG, OperationsStack
 from infra.release import ReleaseStack
 from infra.serving import ServingStack
 from infra.settings import Settings, SettingsError, read_settings
@@ -80,5 +80,6 @@ def build(app: cdk.App, settings: Settings) -> Stacks:
         api=ApiStack(app, settings, data),
         operations=OperationsStack(app, settings, data),
     )
+    cdk.Tags.of(app).add(COST_TAG, settings.names.base)  # what the budget counts by
     cdk.Validations.of(app).add_plugins(AwsSolutionsChecks(app, verbose=True), ServerlessChecks(app, verbose=True))
     return stacks

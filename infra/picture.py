@@ -89,7 +89,7 @@ def mermaid(platform: Platform, settings: Settings) -> str:
         nodes = {_id(platform, node): _label(platform, node, settings) for node in _drawn(platform, kind)}
         lines += [f'    {id_}["{label}"]' for id_, label in nodes.items()]
         lines.append("  end")
-    lines += [f"  {start} -->{f'|{label}|' if label else ''} {end}" for start, end, label in _arrows(platform)]
+    lines += [f"  {start} -->{f'|{label}|' if label else ''} {end}" for start, end, label in sorted(_arrows(platform))]
     return "\n".join(lines)
 
 
