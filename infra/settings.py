@@ -73,6 +73,7 @@ class Network:
 class Training:
     """The pipeline. `parameters` are the defaults of pipeline parameters here, for example {"Epochs": 10}."""
 
+    gpu: bool = True  # train on GPUs; false: on CPUs
     spot: bool = True
     pretrained: bool = True
     weights_uri: str | None = None

@@ -113,6 +113,7 @@ class TrainingStack(Stack):
                     model_package_group=names.model_package_group,
                     subnets=network.subnet_ids,
                     security_group_ids=network.security_group_ids,
+                    gpu=training.gpu,
                     spot=training.spot,
                     pretrained=training.pretrained,
                     weights_uri=training.weights_uri,

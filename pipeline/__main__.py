@@ -9,7 +9,7 @@ from dataclasses import fields
 from pipeline import build
 from pipeline.settings import STRATEGIES, PipelineSettings, example_settings
 
-_SWITCHES = ("spot", "pretrained")
+_SWITCHES = ("gpu", "spot", "pretrained")
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -54,7 +54,7 @@ class _Graph:
 
     def __init__(self, settings: PipelineSettings) -> None:
         self.settings = settings
-        self.parameters = Parameters(settings.parameters)
+        self.parameters = Parameters(settings.parameters, gpu=settings.gpu)
         self.requests = Requests(settings)
         self.evaluation_file = sdk.PropertyFile(name="Evaluation", output_name="evaluation", path=EVALUATION_FILE)
 

@@ -7,7 +7,8 @@ from pipeline.sdk import ParameterFloat, ParameterInteger, ParameterString
 
 # Closed sets, so that a misspelt type fails when the run starts and not hours later in its last job.
 CPU_INSTANCES = ["ml.m5.xlarge", "ml.m5.2xlarge", "ml.m5.4xlarge", "ml.c5.2xlarge", "ml.c5.4xlarge", "ml.c5.9xlarge"]
-# CUDA 13 wheels need a recent driver: T4 (g4dn) and newer, not V100 (p3).
+# CUDA 13 wheels need a recent driver: T4 (g4dn) and newer, not V100 (p3). All of these have local disks, encrypted by
+# their hardware, for which SageMaker refuses a key ("VolumeKmsKeyId", ResourceConfig, API reference).
 GPU_INSTANCES = [
     "ml.g4dn.xlarge",
     "ml.g4dn.2xlarge",
@@ -23,16 +24,17 @@ GPU_INSTANCES = [
     "ml.p4d.24xlarge",
     "ml.p5.48xlarge",
 ]
-TRAINING_INSTANCES = GPU_INSTANCES + CPU_INSTANCES
 
 
 class Parameters:
     """Every parameter of the pipeline, in the order they are declared.
 
     `defaults` replaces defaults by name; ValueError names a parameter that there is not, or a value it cannot have.
+    `gpu`: training runs on GPUs, else on CPUs; the two need other requests, so a run cannot choose.
     """
 
-    def __init__(self, defaults: Mapping[str, str | int | float] | None = None) -> None:
+    def __init__(self, defaults: Mapping[str, str | int | float] | None = None, *, gpu: bool = True) -> None:
+        training, usual = (GPU_INSTANCES, "ml.g5.xlarge") if gpu else (CPU_INSTANCES, "ml.c5.4xlarge")
         self.input_prefix = ParameterString("InputPrefix", "photos")
         # Names the content of the prefix, so it has no default: same value, same photos, Preprocess from the cache.
         self.input_revision = ParameterString("InputRevision")
@@ -49,10 +51,10 @@ class Parameters:
 
         self.preprocess_instance_type = ParameterString("PreprocessInstanceType", "ml.m5.2xlarge", CPU_INSTANCES)
         self.preprocess_instance_count = ParameterInteger("PreprocessInstanceCount", 1)
-        self.baseline_instance_type = ParameterString("BaselineInstanceType", "ml.g5.xlarge", TRAINING_INSTANCES)
-        self.tune_instance_type = ParameterString("TuneInstanceType", "ml.g5.xlarge", TRAINING_INSTANCES)
+        self.baseline_instance_type = ParameterString("BaselineInstanceType", usual, training)
+        self.tune_instance_type = ParameterString("TuneInstanceType", usual, training)
         self.tune_instance_count = ParameterInteger("TuneInstanceCount", 1)
-        self.train_instance_type = ParameterString("TrainInstanceType", "ml.g5.xlarge", TRAINING_INSTANCES)
+        self.train_instance_type = ParameterString("TrainInstanceType", usual, training)
         self.train_instance_count = ParameterInteger("TrainInstanceCount", 2)
         self.evaluate_instance_type = ParameterString("EvaluateInstanceType", "ml.m5.xlarge", CPU_INSTANCES)
 

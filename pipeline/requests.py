@@ -162,7 +162,7 @@ class Requests:
                 "InstanceCount": count,
                 "InstanceType": kind,
                 "VolumeSizeInGB": limits.volume_gb,
-                "VolumeKmsKeyId": self.settings.kms_key,
+                **({} if self.settings.gpu else {"VolumeKmsKeyId": self.settings.kms_key}),  # see GPU_INSTANCES
             },
             "StoppingCondition": {"MaxRuntimeInSeconds": hours * _HOUR},
             "EnableNetworkIsolation": True,

@@ -80,6 +80,7 @@ class PipelineSettings:
     model_package_group: str
     subnets: tuple[str, ...] = ()
     security_group_ids: tuple[str, ...] = ()
+    gpu: bool = True  # train on GPUs; False: on CPUs
     spot: bool = True
     pretrained: bool = True  # False: train from random weights
     weights_uri: str | None = None  # S3 prefix of pretrained weights; None: those baked into the image

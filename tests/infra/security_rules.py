@@ -8,6 +8,7 @@ import re
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from infra.constructs.local_disk import has_local_disk
 from infra.references import Node, Platform
 from tests.infra.privilege_rules import least_privilege
 from tests.infra.templates import at, listed, name_of
@@ -37,7 +38,10 @@ def encrypted_with_our_key(platform: Platform) -> Iterator[str]:
             yield f"{name_of(node)}: captured requests are not encrypted with the platform's key"
     for step, arguments in jobs(platform):
         for path in _JOB_KEYS[step["Type"]]:
-            if not re.fullmatch(r"<data/Key\w*>", str(at(arguments, path))):
+            if path.endswith("VolumeKmsKeyId") and all(map(has_local_disk, step["InstanceTypes"])):
+                if at(arguments, path) is not None:
+                    yield f"step {step['Name']}: SageMaker refuses {path} for disks that their hardware encrypts"
+            elif not re.fullmatch(r"<data/Key\w*>", str(at(arguments, path))):
                 yield f"step {step['Name']}: {path} is {at(arguments, path)!r}, not the platform's key"
 
 
@@ -175,15 +179,20 @@ RULES: tuple[Rule, ...] = (
 
 
 def jobs(platform: Platform) -> Iterator[tuple[dict[str, Any], dict[str, Any]]]:
-    """Job steps of the pipeline's definition with what their containers are given."""
+    """Job steps of the pipeline's definition, with the `InstanceTypes` that a run may choose, and what their containers
+    are given."""
     for node in platform.of_type("AWS::SageMaker::Pipeline"):
         definition = json.loads(
             platform.text(node, platform.property(node, "PipelineDefinition.PipelineDefinitionBody"))
         )
         for step in _steps(definition["Steps"]):
             if step["Type"] in _JOB_KEYS:
-                arguments = step["Arguments"]
-                yield step, arguments.get("TrainingJobDefinition", arguments)
+                arguments = step["Arguments"].get("TrainingJobDefinition", step["Arguments"])
+                kind = at(arguments, "ResourceConfig.InstanceType.Get") or at(
+                    arguments, "ProcessingResources.ClusterConfig.InstanceType.Get"
+                )
+                types = next(p["EnumValues"] for p in definition["Parameters"] if kind == f"Parameters.{p['Name']}")
+                yield {**step, "InstanceTypes": types}, arguments
 
 
 _JOB_KEYS = {

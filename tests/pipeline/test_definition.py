@@ -14,6 +14,7 @@ from pipeline import dumps, sdk
 from pipeline.checks import model
 from pipeline.checks.expressions import references
 from pipeline.definition import SUMMARY, build
+from pipeline.parameters import CPU_INSTANCES, GPU_INSTANCES
 from pipeline.settings import PipelineSettings, SearchSpace, example_settings
 from pipeline.steps import ProcessingStep, RegisterStep, TrainingStep, TuningStep
 from tests.pipeline.walk import SNAPSHOT, expressions, snapshot, steps
@@ -105,11 +106,18 @@ def test_cdk_tokens_pass_through_intact() -> None:
 # Security: nothing in AWS enforces these, so they are asserted here.
 
 
-def test_every_job_encrypts_its_volumes_and_outputs(definition: dict[str, Any]) -> None:
+@pytest.mark.parametrize("gpu", [True, False])
+def test_every_job_encrypts_its_volumes_and_outputs(gpu: bool) -> None:
+    definition = build(example_settings(gpu=gpu))
+    types = {item["Name"]: item.get("EnumValues") for item in definition["Parameters"]}
     for job in map(request, jobs(definition)):
         cluster = job["ProcessingResources"]["ClusterConfig"] if "ProcessingResources" in job else job["ResourceConfig"]
         outputs = job.get("ProcessingOutputConfig") or job["OutputDataConfig"]
-        assert (cluster["VolumeKmsKeyId"], outputs["KmsKeyId"]) == (KEY, KEY)
+        assert outputs["KmsKeyId"] == KEY
+        allowed = types[cluster["InstanceType"]["Get"].removeprefix("Parameters.")]
+        # The disks of GPU instances are encrypted by their hardware, and SageMaker refuses a key for them.
+        assert allowed == (CPU_INSTANCES if "VolumeKmsKeyId" in cluster else GPU_INSTANCES)
+        assert cluster.get("VolumeKmsKeyId", KEY) == KEY
 
 
 def test_every_job_is_isolated_and_encrypts_traffic(definition: dict[str, Any]) -> None:
