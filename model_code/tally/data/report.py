@@ -145,7 +145,7 @@ def _histogram(title: str, x: str, bins: Mapping[str, int]) -> Markup:
     with chart(title, x, "photos", width=4.6, height=2.8) as drawing:
         lows = [label.split("-")[0] for label in bins]
         drawing.axes.bar(range(len(lows)), list(bins.values()), 0.95)
-        every = -(-len(lows) // 10)
+        every = max(1, -(-len(lows) // 10))
         drawing.axes.set_xticks(range(0, len(lows), every), lows[::every])
     return drawing.svg
 

@@ -200,6 +200,13 @@ def test_a_class_of_one_source_is_a_warning(raw: Any, prepare: Prepare) -> None:
     assert "all photos of count 3 come from source 'a': a model may learn the source" in warnings
 
 
+def test_no_usable_photo_at_all_is_an_error_with_the_numbers(raw: Any, prepare: Prepare) -> None:
+    for photo in (raw.root / "bin-images").iterdir():
+        photo.write_bytes(b"not a photo")
+    with pytest.raises(TallyError, match=r"too few photos: of \d+ photos found, usable are train 0, validation 0, "):
+        prepare(raw.root)
+
+
 def test_too_few_photos_are_an_error_with_the_numbers(tmp_path: Path, raw: Any, prepare: Prepare) -> None:
     shutil.rmtree(raw.root)
     for number in range(15):
