@@ -8,7 +8,7 @@ from aws_cdk import aws_iam as iam
 from constructs import Construct
 
 from infra.arns import arn, bucket_arn
-from infra.constructs.permissions import allow
+from infra.constructs.permissions import allow, allow_interfaces
 from infra.data import EXECUTIONS, DataStack
 from infra.images import Images
 from infra.network import Network
@@ -96,8 +96,7 @@ class JobRoles(Construct):
             conditions={"StringEquals": {"cloudwatch:namespace": ["AWS/SageMaker", f"/aws/sagemaker/{kind}"]}},
         )
         self._images.allow_pull(role, "train")
-        if self._network.used:
-            self._allow_network(role)
+        allow_interfaces(role, self._network)
         return role
 
     def _role(self, id_: str, description: str) -> iam.Role:
@@ -108,16 +107,3 @@ class JobRoles(Construct):
     def _allow_read(self, role: iam.Role, sid: str, bucket: str, prefix: str, why: str) -> None:
         allow(role, sid, ["s3:GetObject"], [f"{bucket}/{prefix}*"], why_wildcard=why)
         allow(role, f"List{sid}", ["s3:ListBucket"], [bucket])
-
-    def _allow_network(self, role: iam.Role) -> None:
-        """Network interfaces in the VPC, as SageMaker asks for them."""
-        interfaces, named = arn("ec2", "network-interface/*"), "SageMaker makes the interfaces when a job starts."
-        places = [arn("ec2", f"subnet/{subnet}") for subnet in self._network.subnet_ids]
-        places += [arn("ec2", f"security-group/{group}") for group in self._network.security_group_ids]
-        allow(role, "PlaceInterfaces", ["ec2:CreateNetworkInterface"], places)
-        change = ["CreateNetworkInterface", "CreateNetworkInterfacePermission"]
-        change += ["DeleteNetworkInterface", "DeleteNetworkInterfacePermission"]
-        allow(role, "Interfaces", [f"ec2:{verb}" for verb in change], [interfaces], why_wildcard=named)
-        nouns = ["DhcpOptions", "NetworkInterfaces", "SecurityGroups", "Subnets", "Vpcs"]
-        describe = [f"ec2:Describe{noun}" for noun in nouns]
-        allow(role, "DescribeNetwork", describe, ["*"], why_wildcard="EC2 describes no single resource.")

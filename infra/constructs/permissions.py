@@ -7,6 +7,7 @@ from aws_cdk import Stack
 from aws_cdk import aws_iam as iam
 
 from infra import secure
+from infra.arns import arn
 from infra.network import Network
 
 
@@ -40,11 +41,9 @@ def allow_interfaces(role: iam.Role, network: Network) -> None:
     """Let SageMaker, with this role, put instances into the subnets of the network; nothing where there are none."""
     if not network.used:
         return
-    stack = Stack.of(role)
-
-    def arn(kind: str, name: str) -> str:
-        return stack.format_arn(service="ec2", resource=kind, resource_name=name)
-
+    places = [arn("ec2", f"subnet/{subnet}") for subnet in network.subnet_ids]
+    places += [arn("ec2", f"security-group/{group}") for group in network.security_group_ids]
+    allow(role, "PlaceInterfaces", ["ec2:CreateNetworkInterface"], places)
     allow(
         role,
         "Interfaces",
@@ -54,26 +53,12 @@ def allow_interfaces(role: iam.Role, network: Network) -> None:
             "ec2:DeleteNetworkInterface",
             "ec2:DeleteNetworkInterfacePermission",
         ],
-        [
-            *(arn("subnet", name) for name in network.subnet_ids),
-            *(arn("security-group", name) for name in network.security_group_ids),
-            arn("network-interface", "*"),
-        ],
-        why_wildcard="An interface is named when it is made; the subnets and security groups are ours.",
+        [arn("ec2", "network-interface/*")],
+        why_wildcard="SageMaker makes the interfaces when instances start.",
     )
-    allow(
-        role,
-        "LookAtNetwork",
-        [
-            "ec2:DescribeDhcpOptions",
-            "ec2:DescribeNetworkInterfaces",
-            "ec2:DescribeSecurityGroups",
-            "ec2:DescribeSubnets",
-            "ec2:DescribeVpcs",
-        ],
-        ["*"],
-        why_wildcard="These actions know no resources.",
-    )
+    nouns = ("DhcpOptions", "NetworkInterfaces", "SecurityGroups", "Subnets", "Vpcs")
+    describe = [f"ec2:Describe{noun}" for noun in nouns]
+    allow(role, "DescribeNetwork", describe, ["*"], why_wildcard="EC2 describes no single resource.")
 
 
 def _finding(role: iam.Role, resource: str) -> str:

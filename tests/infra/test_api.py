@@ -140,8 +140,9 @@ def test_every_answer_is_a_problem(dev: Synthesized) -> None:
     assert {item["ResponseType"] for item in responses.values()} >= {"DEFAULT_4XX", "DEFAULT_5XX", "BAD_REQUEST_BODY"}
     for id_, response in responses.items():
         body = json.loads(response["ResponseTemplates"]["application/json"])
-        assert {"type", "title", "code", "request_id"} <= body.keys()
-        assert body.get("status") == (int(response["StatusCode"]) if "StatusCode" in response else None)
+        members = {"type", "title", "status", "code", "detail", "request_id"}  # those of lambda/api/problems.py
+        assert body.keys() == (members if "StatusCode" in response else members - {"status", "detail"})
+        assert str(body.get("status")) == response.get("StatusCode", "None")
         content_type = response["ResponseParameters"]["gatewayresponse.header.Content-Type"]
         assert content_type == "'application/problem+json'"
         assert id_ in deployment["DependsOn"]  # or the gateway goes on with the answers of the last deployment

@@ -84,6 +84,7 @@ def without_conditions(properties: dict[str, Any]) -> None:
         statement.pop("Condition", None)
 
 
+KEY_FOR_ALL = '"VolumeSizeInGB"', '"VolumeKmsKeyId":"key","VolumeSizeInGB"'
 ISOLATED = '"EnableNetworkIsolation":true', '"EnableNetworkIsolation":false'
 
 BREAKS: tuple[tuple[str, str, Change, str], ...] = (
@@ -96,8 +97,9 @@ BREAKS: tuple[tuple[str, str, Change, str], ...] = (
     ("encrypted_with_our_key", "AWS::Scheduler::Schedule", drop("KmsKeyArn"), "KmsKeyArn"),
     ("encrypted_with_our_key", "AWS::SageMaker::EndpointConfig", drop("KmsKeyId"), "KmsKeyId"),
     ("encrypted_with_our_key", "AWS::SageMaker::EndpointConfig", drop("DataCaptureConfig", "KmsKeyId"), "captured"),
-    ("encrypted_with_our_key", "AWS::SageMaker::Pipeline", in_definition('"VolumeKmsKeyId"', '"Key"'), "step Tune"),
-    ("encrypted_with_our_key", "AWS::SageMaker::Pipeline", in_definition('"KmsKeyId"', '"Key"'), "step Evaluate"),
+    ("encrypted_with_our_key", "AWS::SageMaker::Pipeline", in_definition('"VolumeKmsKeyId"', '"Key"'), "Preprocess"),
+    ("encrypted_with_our_key", "AWS::SageMaker::Pipeline", in_definition(*KEY_FOR_ALL), "step Tune: SageMaker refuses"),
+    ("encrypted_with_our_key", "AWS::SageMaker::Pipeline", in_definition('"KmsKeyId"', '"Key"'), "step Tune"),
     ("tls_only", "AWS::S3::BucketPolicy", put([], "PolicyDocument", "Statement"), "s3:*"),
     ("tls_only", "AWS::SNS::TopicPolicy", without_conditions, "sns:Publish"),
     ("tls_only", "AWS::SQS::QueuePolicy", put([], "PolicyDocument", "Statement"), "sqs:*"),
