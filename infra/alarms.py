@@ -3,44 +3,9 @@
 Nothing here needs aws_cdk. Names of what is watched are fixed (`infra.names`), so an alarm needs no reference to it.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Literal
-
-from infra.names import STAGE, VARIANT
+from infra.alarm import REGION, Alarm, endpoint_alarm, function_alarm
+from infra.names import STAGE
 from infra.settings import Settings
-
-Statistic = Literal["Sum", "Average", "Maximum", "p95"]
-
-REGION = "AWS::Region"  # as a dimension's value: the region that the stack is deployed to
-
-
-@dataclass(frozen=True, kw_only=True)
-class Alarm:
-    """Fires when `metric` is above `threshold` in `out_of[0]` of `out_of[1]` periods; no data counts as good."""
-
-    key: str
-    means: str
-    act: str
-    namespace: str
-    metric: str
-    dimensions: Mapping[str, str]
-    statistic: Statistic
-    threshold: float
-    minutes: int = 1  # length of a period
-    out_of: tuple[int, int] = (1, 1)
-    harms_users: bool = False  # notifies through the composite alarm, so that one incident is one message
-
-    @property
-    def description(self) -> str:
-        """What a person reads in the notice."""
-        return f"{self.means} {self.act}"
-
-    @property
-    def id(self) -> str:
-        """The key as a construct's id: api-errors becomes ApiErrors."""
-        return "".join(part.capitalize() for part in self.key.split("-"))
-
 
 USERS_AFFECTED = Alarm(  # composite: its metric fields are those of no metric
     key="users-affected",
@@ -60,7 +25,7 @@ def rollback_alarms(settings: Settings) -> tuple[Alarm, ...]:
     release = "The release is rolled back by itself and its package rejected with the reason; the old model serves on."
     look = "Read the endpoint's log, then fix the model or its container and release again."
     return (
-        _endpoint(
+        endpoint_alarm(
             settings,
             key="rollback-errors",
             means="More than 1% of requests to a newly released model end in a server error (5xx).",
@@ -69,7 +34,7 @@ def rollback_alarms(settings: Settings) -> tuple[Alarm, ...]:
             threshold=0.01,
             out_of=(2, 3),
         ),
-        _endpoint(
+        endpoint_alarm(
             settings,
             key="rollback-latency",
             means=f"A newly released model takes more than {settings.serving.latency_alarm_ms} ms on average.",
@@ -78,7 +43,7 @@ def rollback_alarms(settings: Settings) -> tuple[Alarm, ...]:
             threshold=settings.serving.latency_alarm_ms * 1000.0,  # the metric is in microseconds
             out_of=(2, 3),
         ),
-        _endpoint(
+        endpoint_alarm(
             settings,
             key="rollback-unhealthy",
             means="More than 5% of requests to a newly released model get no good answer: errors, broken connections "
@@ -156,7 +121,7 @@ def _api(settings: Settings) -> tuple[Alarm, ...]:
 
 def _serving(settings: Settings) -> tuple[Alarm, ...]:
     return (
-        _endpoint(
+        endpoint_alarm(
             settings,
             key="endpoint-errors",
             means="More than 1% of requests to the endpoint end in a server error (5xx).",
@@ -167,7 +132,7 @@ def _serving(settings: Settings) -> tuple[Alarm, ...]:
             out_of=(2, 3),
             harms_users=True,
         ),
-        _endpoint(
+        endpoint_alarm(
             settings,
             key="endpoint-latency",
             means=f"The model takes more than {settings.serving.latency_alarm_ms} ms on average.",
@@ -178,7 +143,7 @@ def _serving(settings: Settings) -> tuple[Alarm, ...]:
             minutes=5,
             out_of=(3, 3),
         ),
-        _endpoint(
+        endpoint_alarm(
             settings,
             key="endpoint-memory",
             means="The endpoint's containers use more than 90% of the memory.",
@@ -222,10 +187,10 @@ def _functions(settings: Settings) -> tuple[Alarm, ...]:
         ),
     )
     alarms = [
-        _function(settings, key=f"{task}-failed", task=task, means=means, act=act, harms=task == "api")
+        function_alarm(settings, key=f"{task}-failed", task=task, means=means, act=act, harms=task == "api")
         for task, means, act in errors
     ]
-    throttled = _function(
+    throttled = function_alarm(
         settings,
         key="api-throttled",
         task="api",
@@ -295,49 +260,4 @@ def _pipeline(settings: Settings) -> Alarm:
         statistic="Sum",
         threshold=2,
         minutes=24 * 60,
-    )
-
-
-def _endpoint(
-    settings: Settings,
-    *,
-    key: str,
-    means: str,
-    act: str,
-    metric: str,
-    threshold: float,
-    namespace: str = "AWS/SageMaker",
-    minutes: int = 1,
-    out_of: tuple[int, int],
-    harms_users: bool = False,
-) -> Alarm:
-    return Alarm(
-        key=key,
-        means=means,
-        act=act,
-        namespace=namespace,
-        metric=metric,
-        dimensions={"EndpointName": settings.names.endpoint, "VariantName": VARIANT},
-        statistic="Average",  # of errors: the share of requests, as each request reports 0 or 1
-        threshold=threshold,
-        minutes=minutes,
-        out_of=out_of,
-        harms_users=harms_users,
-    )
-
-
-def _function(
-    settings: Settings, *, key: str, task: str, means: str, act: str, metric: str = "Errors", harms: bool
-) -> Alarm:
-    return Alarm(
-        key=key,
-        means=means,
-        act=act,
-        namespace="AWS/Lambda",
-        metric=metric,
-        dimensions={"FunctionName": settings.names.function(task)},
-        statistic="Sum",
-        threshold=0,
-        minutes=5,
-        harms_users=harms,
     )

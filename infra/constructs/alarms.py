@@ -8,7 +8,8 @@ from aws_cdk import aws_cloudwatch_actions as actions
 from aws_cdk import aws_sns as sns
 from constructs import Construct
 
-from infra.alarms import REGION, USERS_AFFECTED, Alarm, operations_alarms
+from infra.alarm import REGION, Alarm
+from infra.alarms import USERS_AFFECTED, operations_alarms
 from infra.settings import Settings
 
 

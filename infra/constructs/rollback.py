@@ -5,7 +5,8 @@ from collections.abc import Sequence
 from aws_cdk import aws_cloudwatch as cloudwatch
 from constructs import Construct
 
-from infra.alarms import Alarm, rollback_alarms
+from infra.alarm import Alarm
+from infra.alarms import rollback_alarms
 from infra.settings import Settings
 
 
