@@ -2,12 +2,15 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
+
+from botocore.exceptions import ClientError
 
 from infra.names import STACKS
 from ops.account import Account
@@ -124,6 +127,7 @@ class Cdk:
         return output
 
     def _failure(self, command: str, status: int, output: str) -> str:
+        output = "\n".join([output, *self._refused_resources(output)])
         why = reason(output)
         todo = remedy(output, self.environment)
         return (
@@ -131,6 +135,28 @@ class Cdk:
             + (f"\nWhat to do: {todo}" if todo else "")
             + f"\nAll it printed: {self.log}"
         )
+
+    def _refused_resources(self, output: str) -> list[str]:
+        """What CloudFormation found wrong before it began, which the CLI does not print: as lines of failures."""
+        if "DescribeEvents" not in output:
+            return []
+        found = []
+        for stack in dict.fromkeys(re.findall(r"❌ +(\S+) failed", output)):
+            try:
+                answer = self.account.client("cloudformation").describe_events(
+                    StackName=stack, Filters={"FailedEvents": True}
+                )
+            except ClientError:
+                continue  # the CLI's own words must do
+            events = answer["OperationEvents"]
+            newest = events[0].get("OperationId") if events else None  # the newest come first
+            found += [
+                f"{stack} | VALIDATION_FAILED | {item['ResourceType']} | {item['LogicalResourceId']} "
+                f"{item['ValidationStatusReason']}"
+                for item in events
+                if item.get("ValidationStatus") == "FAILED" and item.get("OperationId") == newest
+            ]
+        return found
 
     def _variables(self, node: Path) -> dict[str, str]:
         path = self.account.environ.get("PATH", os.defpath)
@@ -184,8 +210,6 @@ def _end(process: "subprocess.Popen[str]") -> None:
 
 def is_bootstrapped(account: Account) -> bool:
     """Whether the account is prepared for the CDK in this region."""
-    from botocore.exceptions import ClientError
-
     try:
         account.client("ssm").get_parameter(Name="/cdk-bootstrap/hnb659fds/version")
     except ClientError as error:

@@ -82,4 +82,6 @@ def reason(output: str) -> str:
     named = [line.removeprefix("‣").strip() for line in lines if line.startswith("‣")]
     failed = [line for line in lines if re.search(r"\| [A-Z_]+_FAILED\b|❌", line)]
     last = [line for line in lines if line and not line.startswith("✨")][-3:]
+    if refused := [line for line in failed if "| VALIDATION_FAILED |" in line]:
+        return "\n".join(refused)
     return "\n".join(dict.fromkeys([*failed[:3], *(named or failed[3:] or last)[-3:]]))
