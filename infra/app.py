@@ -9,8 +9,9 @@ from cdk_nag import AwsSolutionsChecks, ServerlessChecks
 
 from infra.api import ApiStack
 from infra.data import DataStack
+from infra.names import COST_TAG
 from infra.network import Network
-from infra.operations import COST_TAG, OperationsStack
+from infra.operations import OperationsStack
 from infra.release import ReleaseStack
 from infra.serving import ServingStack
 from infra.settings import Settings, SettingsError, read_settings

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 
 VARIANT = "AllTraffic"  # the endpoint's only production variant
 MODEL_PACKAGE_PARAMETER = "ModelPackageArn"  # of the serving stack: which model is in service
+# On every resource and job, with the environment's base name as value; to be activated once in Billing.
+COST_TAG = "tally"
 STAGE = "v1"  # of the API, and the first part of its paths
 SUCCESS_FILE = "_SUCCESS"  # written last into a prefix of the raw bucket; starts a run on it
 

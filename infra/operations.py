@@ -7,9 +7,8 @@ from constructs import Construct
 from infra.constructs.alarms import OperationsAlarms
 from infra.constructs.dashboard import Dashboard
 from infra.data import DataStack
+from infra.names import COST_TAG
 from infra.settings import Settings
-
-COST_TAG = "tally"  # on every resource, with the environment's name as value; to be activated once in Billing
 
 
 class OperationsStack(Stack):

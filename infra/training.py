@@ -13,6 +13,7 @@ from infra.constructs.run_notices import RunNotices
 from infra.constructs.triggers import Triggers
 from infra.data import DataStack
 from infra.images import Images
+from infra.names import COST_TAG
 from infra.network import Network
 from infra.release import ReleaseStack
 from infra.settings import Settings, SettingsError
@@ -118,6 +119,7 @@ class TrainingStack(Stack):
                     pretrained=training.pretrained,
                     weights_uri=training.weights_uri,
                     hyperparameters=training.hyperparameters,
+                    tags={COST_TAG: names.base},
                     parameters=training.parameters,
                 )
             )

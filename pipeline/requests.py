@@ -73,7 +73,7 @@ class Requests:
         }
         if environment:
             request["Environment"] = dict(environment)
-        return request
+        return request | self._tags()
 
     def training(
         self,
@@ -90,6 +90,7 @@ class Requests:
             "AlgorithmSpecification": self._algorithm(),
             "HyperParameters": dict(hyperparameters),
             **self._training_job(step, channels, instance_type, instance_count, hours),
+            **self._tags(),
         }
 
     def tuning(
@@ -126,6 +127,7 @@ class Requests:
                 # A tuning job does not pass SageMaker.JOB_INTERNAL_ERROR on to the step's retry policy.
                 "RetryStrategy": {"MaximumRetryAttempts": 3},
             },
+            **self._tags(),  # SageMaker passes them on to the trials
         }
 
     def model_package(self, *, model_uri: Any, evaluation_uri: Any, metadata: Mapping[str, Any]) -> Request:
@@ -177,6 +179,10 @@ class Requests:
                 "LocalPath": f"{_ML}/checkpoints",
             }
         return request
+
+    def _tags(self) -> Request:
+        tags = [{"Key": key, "Value": value} for key, value in self.settings.tags.items()]
+        return {"Tags": tags} if tags else {}
 
     def _algorithm(self) -> Request:
         return {

@@ -87,6 +87,7 @@ class PipelineSettings:
     tuning_strategy: str = "Bayesian"
     search_space: SearchSpace | None = None  # None: FINE_TUNING or FROM_SCRATCH
     hyperparameters: Mapping[str, str] = field(default_factory=dict)  # fixed for every training job
+    tags: Mapping[str, str] = field(default_factory=dict)  # of every job, by which costs are counted
     parameters: Mapping[str, str | int | float] = field(default_factory=dict)  # defaults of `pipeline.parameters`
     limits: Limits = field(default_factory=Limits)
 

@@ -120,6 +120,11 @@ def test_every_job_encrypts_its_volumes_and_outputs(gpu: bool) -> None:
         assert cluster.get("VolumeKmsKeyId", KEY) == KEY
 
 
+def test_every_job_carries_the_tags_that_costs_are_counted_by() -> None:
+    tagged = [item["Arguments"].get("Tags") for item in jobs(build(example_settings(tags={"tally": "tally-dev"})))]
+    assert tagged == [[{"Key": "tally", "Value": "tally-dev"}]] * 5
+
+
 def test_every_job_is_isolated_and_encrypts_traffic(definition: dict[str, Any]) -> None:
     for job in map(request, jobs(definition)):
         network = job.get("NetworkConfig", job)
