@@ -4,7 +4,7 @@
 #   make deploy ENV=dev            the same stacks in your AWS account
 .DEFAULT_GOAL := help
 .PHONY: help run up down options test e2e lint format definition picture snapshot requirements clean \
-	bootstrap deploy diff upload start watch runs stop packages approve rollback predict status destroy
+	policy bootstrap deploy diff upload start watch runs stop packages approve rollback predict status destroy
 
 PYTHON ?= python3
 UV_VERSION := 0.13.8
@@ -16,7 +16,7 @@ BUILD ?= build/run
 RUN_VARIABLES := DATA GROUPS LIST BACKBONE WEIGHTS IMAGE_SIZE EPOCHS BASELINE_EPOCHS HPO_EPOCHS HPO_JOBS \
 	HPO_PARALLELISM INSTANCES MAX_INSTANCES SAMPLE_PHOTOS SEED PORT PARAMETER
 # Operating commands take theirs likewise, as options of `python -m ops`.
-OPS_VARIABLES := ENV OVERRIDES VERSION RUN PREFIX S3_URI IMAGE_URL
+OPS_VARIABLES := ENV EXECUTION_POLICY OVERRIDES VERSION RUN PREFIX S3_URI IMAGE_URL
 
 option = --$(subst _,-,$(shell echo $(1) | tr A-Z a-z))
 given = $(foreach name,$(1),$(if $(findstring command,$(origin $(name))),$(call option,$(name)) '$($(name))'))
@@ -51,8 +51,11 @@ options: .venv/installed ## what make run and make up can be told
 
 # In an AWS account, or on what make up runs after `. build/run/aws.env`
 
-bootstrap: $(TOOLS)/installed $(CDK) ## prepare an account and region for the CDK, once: ENV=dev
-	$(OPS) bootstrap $(call given,ENV)
+policy: $(TOOLS)/installed ## print the policy of what CloudFormation needs, to bootstrap with: ENV=dev
+	$(OPS) policy $(call given,ENV)
+
+bootstrap: $(TOOLS)/installed $(CDK) ## prepare an account and region for the CDK, once: ENV=dev [EXECUTION_POLICY=arn]
+	$(OPS) bootstrap $(call given,ENV EXECUTION_POLICY)
 
 deploy: $(TOOLS)/installed $(CDK) ## create or update all stacks: ENV=dev
 	$(OPS) deploy $(call given,ENV OVERRIDES)

@@ -13,6 +13,7 @@ def test_a_persons_approval_releases_and_needs_no_run(releases: Any) -> None:
     assert releases.stack.parameters["ModelPackageArn"] == new
     assert releases.stack.updates[-1]["ClientRequestToken"].startswith("approval-2-")
     assert releases.package(new)["CustomerMetadataProperties"]["replaces"] == old
+    assert releases.package(new)["ApprovalDescription"].endswith("smoke test counted 3"), "who approved waits for it"
     assert releases.notices() == [
         ("Tally tally-dev: tally-dev/2 is in service", "tally-dev/2 was approved and is in service.")
     ]
