@@ -72,6 +72,7 @@ FROM_THE_CLI: list[tuple[str | None, Any, str]] = [
 ]
 
 
+@pytest.mark.e2e  # each starts the app, which takes seconds
 @pytest.mark.parametrize(("environment", "overrides", "message"), FROM_THE_CLI, ids=[each[2] for each in FROM_THE_CLI])
 def test_the_app_says_in_one_line_what_is_wrong(
     tmp_path: Path, environment: str | None, overrides: Any, message: str

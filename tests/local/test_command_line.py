@@ -81,7 +81,7 @@ def test_data_without_photos_is_refused_with_the_layouts_that_are_read(capsys, t
     ("given", "message_part"),
     [
         ("GateAlhpa=0.1", r"environments\.laptop\.training: .*'GateAlhpa'.*GateAlpha"),
-        ("GateAlpha=low", r"environments\.laptop\.training: .*GateAlpha.*'low'"),
+        pytest.param("GateAlpha=low", r"environments\.laptop\.training: .*GateAlpha.*'low'", marks=pytest.mark.e2e),
     ],
 )
 def test_a_parameter_that_the_pipeline_does_not_take_is_refused_by_name(capsys, tmp_path, given, message_part):

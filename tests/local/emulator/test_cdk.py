@@ -10,6 +10,7 @@ import pytest
 from local.emulator.client import REPOSITORY, EmulatorProcess
 from tests.local.emulator.conftest import NODE, Account
 
+pytestmark = pytest.mark.e2e
 CLI = REPOSITORY / "node_modules" / "aws-cdk" / "bin" / "cdk"
 APP = f"{sys.executable} -m tests.local.emulator.cdk_app"
 PACKAGE = "arn:aws:sagemaker:eu-west-1:123456789012:model-package/c-serving/1"

@@ -21,6 +21,7 @@ def empty(tmp_path: Path) -> Iterator[Account]:
         yield running
 
 
+@pytest.mark.e2e
 def test_two_environments_live_side_by_side_and_leave_without_the_other(
     empty: Account,
     dev: Synthesized,  # noqa: F811
