@@ -19,7 +19,9 @@ RUN_VARIABLES := DATA GROUPS LIST BACKBONE WEIGHTS IMAGE_SIZE EPOCHS BASELINE_EP
 OPS_VARIABLES := ENV EXECUTION_POLICY OVERRIDES VERSION RUN PREFIX S3_URI IMAGE_URL
 
 option = --$(subst _,-,$(shell echo $(1) | tr A-Z a-z))
-given = $(foreach name,$(1),$(if $(findstring command,$(origin $(name))),$(call option,$(name)) '$($(name))'))
+quoted = '$(subst ','\'',$(1))'
+given = $(foreach name,$(1),$(if $(findstring command,$(origin $(name))),$(call option,$(name)) $(call quoted,$($(name)))))
+needed = $(if $(findstring command,$(origin $(1))),$(call quoted,$($(1))),$(error say $(1), as in: make $@ ENV=dev $(1)=$(2)))
 RUN_OPTIONS = $(call given,$(RUN_VARIABLES))
 # They need no torch: where neither `make run` nor a test has been or is about to be, a smaller environment does.
 TOOLS := $(if $(wildcard .venv/installed)$(filter run up test e2e,$(MAKECMDGOALS)),.venv,.venv-deploy)
@@ -33,7 +35,7 @@ help: ## this list
 	@echo "  BUILD $(RUN_VARIABLES)" | fmt -w 100
 	@echo "  what they mean: make options"
 	@echo "options of the operating commands: $(OPS_VARIABLES)"
-	@echo "  what they mean, and more of them: .venv-deploy/bin/python -m ops VERB --help"
+	@echo "  what they mean, and more of them: $(TOOLS)/bin/python -m ops VERB --help"
 
 # On this machine
 
@@ -64,28 +66,28 @@ diff: $(TOOLS)/installed $(CDK) ## what deploy would change: ENV=dev
 	$(OPS) diff $(call given,ENV OVERRIDES)
 
 upload: $(TOOLS)/installed ## new photos into the raw bucket, which starts a run: ENV=dev DATA=../photos [PREFIX=photos]
-	$(OPS) upload '$(DATA)' '$(or $(PREFIX),photos)' $(call given,ENV GROUPS LIST)
+	$(OPS) upload $(call needed,DATA,../photos) $(call quoted,$(or $(PREFIX),photos)) $(call given,ENV GROUPS LIST)
 
 start: $(TOOLS)/installed ## start a run: ENV=dev [PREFIX=photos] [PARAMETER=Epochs=10]
-	$(OPS) start '$(or $(PREFIX),photos)' $(call given,ENV PARAMETER)
+	$(OPS) start $(call quoted,$(or $(PREFIX),photos)) $(call given,ENV PARAMETER)
 
 runs: $(TOOLS)/installed ## the newest runs: ENV=dev
 	$(OPS) runs $(call given,ENV)
 
 watch: $(TOOLS)/installed ## follow a run: ENV=dev [RUN=id]
-	$(OPS) watch $(RUN) $(call given,ENV)
+	$(OPS) watch $(if $(RUN),$(call quoted,$(RUN))) $(call given,ENV)
 
 stop: $(TOOLS)/installed ## stop a run: ENV=dev [RUN=id]
-	$(OPS) stop $(RUN) $(call given,ENV)
+	$(OPS) stop $(if $(RUN),$(call quoted,$(RUN))) $(call given,ENV)
 
 packages: $(TOOLS)/installed ## versions of the model, their verdicts, and which is in service: ENV=dev
 	$(OPS) packages $(call given,ENV)
 
 approve: $(TOOLS)/installed ## put a version into service: ENV=dev VERSION=3
-	$(OPS) approve '$(VERSION)' $(call given,ENV)
+	$(OPS) approve $(call needed,VERSION,3) $(call given,ENV)
 
 rollback: $(TOOLS)/installed ## go back to an older version: ENV=dev [VERSION=2]
-	$(OPS) rollback $(VERSION) $(call given,ENV)
+	$(OPS) rollback $(if $(VERSION),$(call quoted,$(VERSION))) $(call given,ENV)
 
 predict: $(TOOLS)/installed ## ask the API: ENV=dev S3_URI=s3://... or IMAGE_URL=https://...
 	$(OPS) predict $(call given,ENV S3_URI IMAGE_URL)

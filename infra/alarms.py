@@ -125,7 +125,7 @@ def _serving(settings: Settings) -> tuple[Alarm, ...]:
             settings,
             key="endpoint-errors",
             means="More than 1% of requests to the endpoint end in a server error (5xx).",
-            act="Read the endpoint's log. If it began with a release, go back: approve the version before it.",
+            act="Read the endpoint's log. If it began with a release, go back: make rollback.",
             metric="Invocation5XXErrors",
             threshold=0.01,
             minutes=5,
@@ -136,8 +136,8 @@ def _serving(settings: Settings) -> tuple[Alarm, ...]:
             settings,
             key="endpoint-latency",
             means=f"The model takes more than {settings.serving.latency_alarm_ms} ms on average.",
-            act="If all instances are in use, raise serving.max_instances; if it began with a release, approve the "
-            "version before it.",
+            act="If all instances are in use, raise serving.max_instances; if it began with a release, go back: "
+            "make rollback.",
             metric="ModelLatency",
             threshold=settings.serving.latency_alarm_ms * 1000.0,
             minutes=5,

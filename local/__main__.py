@@ -4,26 +4,33 @@ import argparse
 import signal
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from local.emulator.errors import EmulatorError
 from local.errors import LocalError
-from local.settings import DEFAULTS, RunSettings
 from ops.errors import OpsError
+
+if TYPE_CHECKING:
+    from local.settings import RunSettings
 
 BUILD = "build/run"
 
-_NUMBERS: tuple[tuple[str, int | None, str], ...] = (
-    ("image-size", DEFAULTS.image_size, "side of the photos that the network sees, in pixels"),
-    ("epochs", DEFAULTS.epochs, "epochs of the final training"),
-    ("baseline-epochs", None, "epochs of the baseline; without it a third of --epochs"),
-    ("hpo-epochs", None, "epochs of each trial of the search; without it a quarter of --epochs"),
-    ("hpo-jobs", DEFAULTS.hpo_jobs, "trials of the search"),
-    ("hpo-parallelism", DEFAULTS.hpo_parallelism, "trials at the same time"),
-    ("instances", DEFAULTS.instances, "processes of the final training (DDP)"),
-    ("max-instances", 4, "most instances of any job that this machine starts"),
-    ("sample-photos", DEFAULTS.sample_photos, "sample photos to generate without --data"),
-    ("seed", DEFAULTS.seed, "seed of everything"),
-)
+
+def _numbers() -> tuple[tuple[str, int | None, str], ...]:
+    from local.settings import DEFAULTS  # read from cdk.json, which may be malformed
+
+    return (
+        ("image-size", DEFAULTS.image_size, "side of the photos that the network sees, in pixels"),
+        ("epochs", DEFAULTS.epochs, "epochs of the final training"),
+        ("baseline-epochs", None, "epochs of the baseline; without it a third of --epochs"),
+        ("hpo-epochs", None, "epochs of each trial of the search; without it a quarter of --epochs"),
+        ("hpo-jobs", DEFAULTS.hpo_jobs, "trials of the search"),
+        ("hpo-parallelism", DEFAULTS.hpo_parallelism, "trials at the same time"),
+        ("instances", DEFAULTS.instances, "processes of the final training (DDP)"),
+        ("max-instances", 4, "most instances of any job that this machine starts"),
+        ("sample-photos", DEFAULTS.sample_photos, "sample photos to generate without --data"),
+        ("seed", DEFAULTS.seed, "seed of everything"),
+    )
 
 
 def parser() -> argparse.ArgumentParser:
@@ -45,6 +52,8 @@ def parser() -> argparse.ArgumentParser:
 
 
 def _add_options(command: argparse.ArgumentParser) -> None:
+    from local.settings import DEFAULTS
+
     command.add_argument(
         "--data", default="none", metavar="DIR", help="photos: bin-images/ + metadata/, or folders 1/ to 5/"
     )
@@ -53,7 +62,7 @@ def _add_options(command: argparse.ArgumentParser) -> None:
     command.add_argument("--weights", metavar="FILE", help="pretrained weights of the backbone (.pth, .safetensors)")
     command.add_argument("--groups", metavar="FILE", help="CSV with columns image_id, group and optionally source")
     command.add_argument("--list", metavar="FILE", help="JSON list of a subset: count to paths")
-    for name, default, text in _NUMBERS:
+    for name, default, text in _numbers():
         command.add_argument(f"--{name}", type=int, default=default, metavar="N", help=text)
     command.add_argument("--port", type=int, metavar="N", help="port of the emulated account; without it any free one")
     command.add_argument(
@@ -65,13 +74,15 @@ def _add_options(command: argparse.ArgumentParser) -> None:
     )
 
 
-def settings_from(options: argparse.Namespace) -> RunSettings:
+def settings_from(options: argparse.Namespace) -> "RunSettings":
     """Check the options; LocalError naming the one that cannot be used."""
+    from local.settings import RunSettings
+
     pairs = [text.partition("=") for text in options.parameter]
     for name, equals, _ in pairs:
         if not equals:
             raise LocalError(f"--parameter {name}: write NAME=VALUE, for example GateAlpha=0.01")
-    numbers = {name.replace("-", "_"): getattr(options, name.replace("-", "_")) for name, _, _ in _NUMBERS}
+    numbers = {name.replace("-", "_"): getattr(options, name.replace("-", "_")) for name, _, _ in _numbers()}
     return RunSettings(
         build=Path(options.build).resolve(),
         data=None if options.data in ("", "none") else Path(options.data),
@@ -87,11 +98,10 @@ def settings_from(options: argparse.Namespace) -> RunSettings:
 
 def main(argv: list[str] | None = None) -> int:
     """Parse, run, and return the exit code."""
-    options = parser().parse_args(argv)
     signal.signal(signal.SIGTERM, _interrupt)  # whatever ends this program, what it started ends with it
     signal.signal(signal.SIGHUP, _interrupt)
     try:
-        return _run(options)
+        return _run(parser().parse_args(argv))
     except (LocalError, EmulatorError, OpsError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
@@ -99,8 +109,10 @@ def main(argv: list[str] | None = None) -> int:
         print("stopped before the pipeline began", file=sys.stderr)
         return 130
     except OSError as error:  # a full or vanished disk, between steps: jobs report theirs as their failure reason
-        place = error.filename or options.build
-        print(f"error: {place}: {error.strerror}; free space there or choose another --build", file=sys.stderr)
+        print(
+            f"error: {error.filename or 'the disk'}: {error.strerror}; free space there or choose another --build",
+            file=sys.stderr,
+        )
         return 1
 
 

@@ -7,7 +7,7 @@ writes, `make run` reads: AWS's own calls tell neither how far a job is nor what
 import json
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -90,8 +90,11 @@ def read_record(folder: Path) -> ExecutionRecord | None:
     return ExecutionRecord(**{**found, "steps": {name: StepOutcome(**step) for name, step in found["steps"].items()}})
 
 
-def follow(folder: Path) -> Iterator[Event]:
-    """Yield the events of an execution as they come, until its record is there and all are told."""
+def follow(folder: Path, check: Callable[[], None] = lambda: None) -> Iterator[Event]:
+    """Yield the events of an execution as they come, until its record is there and all are told.
+
+    `check` is called while waiting; it raises when nobody can write any more.
+    """
     position = 0
     while True:
         ended = (folder / _RECORD).exists()  # looked at first: what was written before it must still be told
@@ -104,4 +107,5 @@ def follow(folder: Path) -> Iterator[Event]:
             yield Event(**json.loads(line))
         if ended:
             return
+        check()
         time.sleep(_POLL_SECONDS)

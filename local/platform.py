@@ -3,6 +3,7 @@
 import contextlib
 import hashlib
 import json
+import os
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -51,6 +52,13 @@ class Platform:
     def pid(self) -> int:
         """Process of the emulated account."""
         return self._emulator.pid
+
+    def check(self) -> None:
+        """LocalError when the emulated account has ended by itself."""
+        try:
+            self._emulator.check()
+        except EmulatorError as error:
+            raise LocalError(str(error)) from error
 
     @property
     def log(self) -> Path:
@@ -173,6 +181,7 @@ def deployed(settings: RunSettings, display: Display, image: Path, *, keep: bool
     emulator = running_emulator(settings.build)
     if own := emulator is None:
         options = ["--image", str(image), "--max-instances", str(settings.max_instances)]
+        options += [] if keep else ["--parent", str(os.getpid())]
         emulator = EmulatorProcess(settings.build, port=settings.port or 0, arguments=options)
         emulator.start()
     try:

@@ -63,7 +63,7 @@ class _Run:
         self._display.say(LIMITS)
         self._display.expect(platform.step_names())
         with _stop_on_signals(platform, execution):
-            for event in follow(folder):
+            for event in follow(folder, platform.check):
                 self._display.listen(event)
         record = read_record(folder)
         if record is None:

@@ -1,6 +1,5 @@
 """What `python -m local run` may be told, checked once, and what it means for the environment `laptop` of cdk.json."""
 
-import json
 import math
 import os
 import re
@@ -11,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from infra.names import Names
-from infra.settings import read_settings
 from local.errors import LocalError
+from ops import environments
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 ACCOUNT = "123456789012"
@@ -39,8 +38,7 @@ class LaptopDefaults:
 
 
 def _defaults() -> LaptopDefaults:
-    context = json.loads((REPOSITORY / "cdk.json").read_text("utf-8"))["context"]
-    laptop = read_settings(context["environments"], ENVIRONMENT).training.parameters
+    laptop = environments.load(ENVIRONMENT).training.parameters
     numbers = ("ImageSize", "Epochs", "HpoJobs", "HpoParallelism", "TrainInstanceCount")
     return LaptopDefaults(str(laptop["Backbone"]), *(int(laptop[name]) for name in numbers))
 
@@ -49,7 +47,6 @@ DEFAULTS = _defaults()
 _WEIGHTS = (".pth", ".safetensors")
 _SMALLEST_BATCH = 32  # of the search space; the others are its multiples
 _AT_LEAST_ONE = (
-    "image_size",
     "epochs",
     "hpo_jobs",
     "hpo_parallelism",
@@ -89,6 +86,8 @@ class RunSettings:
         for name in ("baseline_epochs", "hpo_epochs"):
             if (value := getattr(self, name)) is not None and value < 1:
                 raise LocalError(f"{_option(name)} is {value}; it must be at least 1")
+        if not 32 <= self.image_size <= 2048:
+            raise LocalError(f"--image-size is {self.image_size}; it must be 32 to 2048")
         if not 0 <= self.seed < 2**31:
             raise LocalError(f"--seed is {self.seed}; it must be 0 or more, below {2**31}")
         if _SMALLEST_BATCH % self.instances:
@@ -121,10 +120,20 @@ class RunSettings:
                     "HpoParallelism": min(self.hpo_parallelism, self.hpo_jobs),
                     "TrainInstanceCount": self.instances,
                     "Seed": self.seed,
-                    **self.parameters,
+                    **{name: _typed(text) for name, text in self.parameters.items()},
                 },
             },
         }
+
+
+def _typed(text: str) -> int | float | str:
+    """A parameter's value as its text reads: a whole number, a number, or a text."""
+    for kind in (int, float):
+        try:
+            return kind(text)
+        except ValueError:
+            continue
+    return text
 
 
 def check_surroundings(settings: RunSettings) -> None:

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TextIO, cast
 
 from local.display import PatientStream, make_display
+from local.emulator import children
 from local.errors import LocalError
 from local.platform import Platform, deployed, running_emulator
 from local.run import only_one
@@ -31,6 +32,8 @@ def down(build: Path, stream: TextIO) -> int:
     """End the platform in `build`; what the next one needs is kept. LocalError when none runs."""
     emulator = running_emulator(build)
     if emulator is None:
+        children.end(build)  # of an emulated account that was killed
+        (build / VARIABLES_FILE).unlink(missing_ok=True)
         raise LocalError(f"no platform runs in {build}; make up starts one")
     with only_one(build), make_display(stream) as display:
         Platform(RunSettings(build=build), display, emulator).save([])
@@ -42,10 +45,18 @@ def down(build: Path, stream: TextIO) -> int:
 
 def _how_to_use(platform: Platform, variables: Path) -> str:
     place = predict.api(platform.account)
-    body = json.dumps({"s3_uri": f"s3://{RAW_BUCKET}/{PREFIX}/bin-images/00001.jpg"})
+    found = (
+        platform.client("s3").list_objects_v2(Bucket=RAW_BUCKET, Prefix=f"{PREFIX}/", MaxKeys=10).get("Contents", [])
+    )
+    photos = [item["Key"] for item in found if item["Key"].endswith((".jpg", ".jpeg", ".png", ".webp"))]
+    body = json.dumps({"s3_uri": f"s3://{RAW_BUCKET}/{photos[0] if photos else f'{PREFIX}/bin-images/NAME.jpg'}"})
+    empty = (
+        "" if photos else "\nIt holds no photos yet: make run uploads them, or make upload DATA=../photos ENV=laptop.\n"
+    )
     return f"""
 An emulated AWS account runs at {platform.endpoint}; its log: {platform.log}
-
+Model packages of earlier runs are in it; photos and the history of runs last as long as it does.
+{empty}
   make run                                   photos in, a judged model in service, in this account
   . {variables}
                                              from then on boto3, the AWS CLI and the commands below use it

@@ -25,6 +25,7 @@ def photo_files(source: Path, groups: Path | None = None, listing: Path | None =
         with os.scandir(folder) as entries:
             for entry in entries:
                 if entry.is_file() and not entry.name.startswith("."):
+                    _check_name(entry)
                     found[f"{folder.name}/{entry.name}"] = Path(entry.path)
                     photos += entry.name.lower().endswith(_IMAGES)
     if not photos:
@@ -35,3 +36,12 @@ def photo_files(source: Path, groups: Path | None = None, listing: Path | None =
         if extra is not None or (source / name).is_file():
             found[name] = extra or source / name
     return dict(sorted(found.items()))
+
+
+def _check_name(entry: "os.DirEntry[str]") -> None:
+    try:
+        entry.name.encode()
+    except UnicodeEncodeError as error:
+        raise OpsError(
+            f"the file name {os.fsencode(entry.path)!r} is no UTF-8 text, as S3 wants it; rename it"
+        ) from error

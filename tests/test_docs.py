@@ -2,6 +2,7 @@
 
 import os
 import re
+import shlex
 import subprocess
 import sys
 from functools import cache
@@ -74,11 +75,19 @@ def test_every_option_of_the_runner_is_a_variable_of_make_and_back() -> None:
 
 @pytest.mark.parametrize("verb", sorted(set(re.findall(r"\$\(OPS\) ([a-z]+)", MAKEFILE))))
 def test_every_operating_target_passes_options_that_its_command_has(verb: str) -> None:
-    words = [f"{name}=value" for name in OPS_VARIABLES]
+    words = [f"{name}=it's" for name in [*OPS_VARIABLES, "DATA", "PARAMETER"]]
     done = subprocess.run(["make", "-n", verb, *words], cwd=ROOT, capture_output=True, text=True, check=True)
     (line,) = [line for line in done.stdout.splitlines() if f" -m ops {verb}" in line]
+    assert shlex.split(line)[-1] in ("it's", verb)  # a value stays one word, whatever is in it
     for option in re.findall(r" (--[a-z0-9-]+)", line):
         assert f"{option} " in help_text("ops", verb), option
+
+
+@pytest.mark.parametrize(("target", "variable"), [("upload", "DATA"), ("approve", "VERSION")])
+def test_what_a_target_cannot_do_without_is_named(target: str, variable: str) -> None:
+    done = subprocess.run(["make", "-n", target, "ENV=dev"], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 2
+    assert f"say {variable}, as in: make {target} ENV=dev {variable}=" in done.stderr
 
 
 def test_make_passes_only_what_its_command_line_says() -> None:

@@ -14,6 +14,7 @@ def parser() -> ArgumentParser:
     root = ArgumentParser(prog="python -m local.emulator", description=__doc__)
     root.add_argument("--port", type=int, default=0, metavar="N", help="port on loopback; without it any free one")
     root.add_argument("--state", type=Path, required=True, metavar="DIR", help="where everything is written")
+    root.add_argument("--parent", type=int, metavar="PID", help="end when this process is gone")
     root.add_argument("--log-level", default="WARNING", choices=("DEBUG", "INFO", "WARNING", "ERROR"))
     return root
 
@@ -22,7 +23,7 @@ def serve(options: Namespace, make_backend: MakeBackend) -> None:
     """Serve, and end the process."""
     code = 0
     try:
-        run(options.port, options.state.resolve(), make_backend, log_level=options.log_level)
+        run(options.port, options.state.resolve(), make_backend, log_level=options.log_level, parent=options.parent)
     except EmulatorError as error:
         print(f"error: {error}", file=sys.stderr)
         code = 1

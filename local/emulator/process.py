@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import psutil
 from hypercorn.asyncio import serve as serve_asgi
 from hypercorn.config import Config
 
@@ -22,6 +23,7 @@ from local.emulator.gateway import Backend, Gateway
 
 RUNNING = "emulator.json"  # in the folder, while the emulator serves: {"pid": ..., "port": ...}
 _LOCK = "emulator.lock"
+_PARENT_SECONDS = 1.0
 _GRACE_SECONDS = 2.0  # for requests that are being answered when the end comes
 
 _logger = logging.getLogger("tally.emulator")
@@ -30,8 +32,11 @@ Emit = Callable[..., None]
 MakeBackend = Callable[[str, Emit], Backend]  # (address of the gateway, emit(source, detail_type, detail, resources))
 
 
-def run(port: int, folder: Path, make_backend: MakeBackend, *, log_level: str = "WARNING") -> None:
-    """Serve until SIGTERM or SIGINT; port 0 takes a free one. Prints `ready http://localhost:PORT` once it answers.
+def run(
+    port: int, folder: Path, make_backend: MakeBackend, *, log_level: str = "WARNING", parent: int | None = None
+) -> None:
+    """Serve until SIGTERM or SIGINT, or the end of the process `parent`; port 0 takes a free one. Prints
+    `ready http://localhost:PORT` once it answers.
 
     EmulatorError: another version of ministack or moto is installed, the port is taken, or another emulator uses the
     folder.
@@ -49,7 +54,7 @@ def run(port: int, folder: Path, make_backend: MakeBackend, *, log_level: str = 
             backend = make_backend(environment.endpoint_url(bound), put_event)
             bridges.install()
             resources.install(backend)
-            asyncio.run(_serve(listener, bound, folder, backend))
+            asyncio.run(_serve(listener, bound, folder, backend, parent))
         finally:
             (folder / RUNNING).unlink(missing_ok=True)
             children.end(folder)
@@ -77,7 +82,7 @@ def _prepare_environment(port: int, folder: Path, log_level: str) -> None:
     os.environ.update(wanted)
 
 
-async def _serve(listener: socket.socket, port: int, folder: Path, backend: Backend) -> None:
+async def _serve(listener: socket.socket, port: int, folder: Path, backend: Backend, parent: int | None) -> None:
     from ministack.app import app
 
     config = Config()
@@ -100,9 +105,19 @@ async def _serve(listener: socket.socket, port: int, folder: Path, backend: Back
             _logger.exception("jobs or servers were not ended in order; they are killed")
 
     serving = asyncio.create_task(serve_asgi(gateway, config, shutdown_trigger=wait_for_end))
-    announcing = asyncio.create_task(_announce(port, folder))
+    others = [asyncio.create_task(_announce(port, folder))]
+    if parent is not None:
+        others.append(asyncio.create_task(_end_with(parent, ending)))
     await serving
-    announcing.cancel()
+    for task in others:
+        task.cancel()
+
+
+async def _end_with(parent: int, ending: asyncio.Event) -> None:
+    """A run that was killed cannot end its emulator, so the emulator looks whether the run is there."""
+    while psutil.pid_exists(parent):
+        await asyncio.sleep(_PARENT_SECONDS)
+    ending.set()
 
 
 async def _announce(port: int, folder: Path) -> None:

@@ -6,7 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from local.__main__ import main, parser
+from local.__main__ import main, parser, settings_from
+from pipeline import build
+from pipeline.settings import example_settings
 
 REPOSITORY = Path(__file__).parents[2]
 
@@ -35,6 +37,7 @@ def test_a_number_that_is_none_is_refused_by_name(capsys):
     ("options", "expected"),
     [
         (["--epochs", "0"], "error: --epochs is 0; it must be at least 1"),
+        (["--image-size", "7"], "error: --image-size is 7; it must be 32 to 2048"),
         (["--hpo-jobs", "-3"], "error: --hpo-jobs is -3; it must be at least 1"),
         (["--seed", "-1"], "error: --seed is -1; it must be 0 or more, below 2147483648"),
         (["--instances", "3"], "error: --instances is 3; it must divide every batch searched: 1, 2, 4, 8, 16 or 32"),
@@ -52,6 +55,28 @@ def test_a_number_that_is_none_is_refused_by_name(capsys):
 )
 def test_an_option_that_cannot_be_used_is_named_with_what_is_allowed(capsys, options, expected):
     assert message(capsys, *options) == expected
+
+
+def test_parameters_reach_the_pipeline_as_numbers_where_they_are():
+    options = parser().parse_args(
+        ["run", *(f"--parameter={text}" for text in ("GateAlpha=0.01", "HpoJobs=5", "Seed=7"))]
+    )
+    parameters = settings_from(options).overrides("code", None)["training"]["parameters"]
+    assert (parameters["GateAlpha"], parameters["HpoJobs"], parameters["Seed"]) == (0.01, 5, 7)
+    build(example_settings(parameters=parameters))
+
+
+def test_a_malformed_cdk_json_is_named(tmp_path):
+    """The file is read on import, so a process of its own has to read it."""
+    (tmp_path / "cdk.json").write_text("{bad")
+    code = (
+        "import sys; from pathlib import Path; import ops.environments;"
+        "ops.environments.REPOSITORY = Path(sys.argv[1]); from local.__main__ import main; sys.exit(main(['run']))"
+    )
+    done = subprocess.run([sys.executable, "-c", code, tmp_path], capture_output=True, text=True, cwd=REPOSITORY)
+    assert done.returncode == 1
+    assert done.stderr.startswith(f"error: {tmp_path / 'cdk.json'}: ")
+    assert "Traceback" not in done.stderr
 
 
 def test_a_port_in_use_is_named(capsys, tmp_path):

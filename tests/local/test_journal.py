@@ -5,6 +5,7 @@ import time
 
 import pytest
 
+from local.errors import LocalError
 from local.events import Event
 from local.execution import Execution, StepRecord
 from local.journal import ExecutionRecord, JournalWriter, StepOutcome, follow, read_record
@@ -60,6 +61,18 @@ def test_the_record_carries_what_the_summary_needs(tmp_path):
     )
     assert train.seconds == pytest.approx(2, abs=1)
     assert record.steps["Evaluate"].seconds is None
+
+
+def test_a_watcher_does_not_wait_for_a_writer_that_is_gone(tmp_path):
+    JournalWriter(tmp_path).listen(Event("started", "Train"))
+
+    def gone() -> None:
+        raise LocalError("the emulator has ended")
+
+    watcher = follow(tmp_path, gone)
+    assert next(watcher) == Event("started", "Train")
+    with pytest.raises(LocalError, match="has ended"):
+        next(watcher)
 
 
 @pytest.mark.parametrize(

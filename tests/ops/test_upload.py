@@ -1,6 +1,7 @@
 """Uploads against a real S3 API (moto's server), with ETags as a bucket with a KMS key gives them."""
 
 import itertools
+import os
 from pathlib import Path
 from typing import Any
 
@@ -128,6 +129,16 @@ def test_groups_and_listing_take_their_places(account: Account, data_stack: str,
     assert upload(account, photos, "photos", groups=groups).files == 5
     body = account.client("s3").get_object(Bucket=data_stack, Key="photos/groups.csv")["Body"].read()
     assert body == groups.read_bytes()
+
+
+def test_a_file_name_that_is_no_text_is_named_before_anything_is_sent(
+    account: Account, data_stack: str, photos: Path
+) -> None:
+    folder = next(entry for entry in photos.iterdir() if entry.is_dir())
+    (folder / os.fsdecode(b"\xff\xfe.jpg")).write_bytes(b"photo")
+    with pytest.raises(OpsError, match=r"\\xff\\xfe\.jpg' is no UTF-8 text, as S3 wants it; rename it"):
+        upload(account, photos, "photos")
+    assert "Contents" not in account.client("s3").list_objects_v2(Bucket=data_stack)
 
 
 def test_an_interrupted_upload_goes_on_where_it_was(account: Account, data_stack: str, photos: Path) -> None:

@@ -51,6 +51,16 @@ def test_a_taken_port_is_named(emulator: EmulatorProcess) -> None:
     assert "Traceback" not in str(caught.value)
 
 
+def test_an_emulator_ends_with_the_process_it_was_started_for(emulator: EmulatorProcess) -> None:
+    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as parent:
+        bound = EmulatorProcess(emulator.folder, module=MODULE, arguments=["--parent", str(parent.pid)])
+        bound.start()
+        process = psutil.Process(bound.pid)
+        parent.kill()
+    process.wait(10)
+    bound.stop()
+
+
 def test_a_folder_has_one_emulator(emulator: EmulatorProcess) -> None:
     with emulator:
         second = EmulatorProcess(emulator.folder, module=MODULE)
