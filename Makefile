@@ -101,7 +101,7 @@ destroy: $(TOOLS)/installed $(CDK) ## delete an environment, after asking: ENV=d
 # For developers
 
 test: .venv/installed $(CDK) ## unit tests and short jobs, a few minutes
-	$(BIN)/pytest -n auto --maxprocesses=4 --dist=loadfile
+	$(BIN)/pytest -n auto --maxprocesses=4 --dist=loadfile --no-loadscope-reorder
 
 e2e: .venv/installed $(CDK) ## whole loops, slow
 	$(BIN)/pytest -m e2e

@@ -51,8 +51,8 @@ LIMITS = (
         ("Lambda::Function", "Lambda::EventSourceMapping", "Logs::LogGroup"),
         "the deployed code with its environment and time limit, asynchronous retries with the failure destination, "
         "batches of a queue with partial failures",
-        "Python 3.13 (functions run on this machine's Python), memory limits, concurrency limits, cold start times, "
-        "retention and encryption of logs, tracing",
+        "the Lambda runtime (functions run on this machine's Python), memory limits, concurrency limits, cold start "
+        "times, retention and encryption of logs, tracing",
     ),
     Limit(
         "Events",
