@@ -76,6 +76,7 @@ def test_what_a_person_can_mend_is_the_failure_reason_without_a_traceback(
     assert (tmp_path / "output" / "failure").read_text().startswith(message)
 
 
+@pytest.mark.e2e
 def test_a_checkpoint_of_another_network_is_refused_by_what_differs(tmp_path: Path) -> None:
     make_channels(tmp_path)
     configure(tmp_path, epochs=1)
@@ -92,6 +93,7 @@ def test_a_checkpoint_of_another_network_is_refused_by_what_differs(tmp_path: Pa
     assert "last.pt' cannot be read" in (tmp_path / "output" / "failure").read_text()
 
 
+@pytest.mark.e2e
 def test_trials_of_a_tuning_job_share_a_checkpoint_location_without_meeting(tmp_path: Path) -> None:
     make_channels(tmp_path)
     for name, rate in (("trial-1", 0.01), ("trial-2", 0.02)):

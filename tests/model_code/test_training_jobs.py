@@ -79,6 +79,7 @@ def test_two_ranks_give_the_losses_of_one_with_the_same_global_batch(tmp_path: P
     np.testing.assert_allclose(losses(roots[0]), losses(alone), rtol=TOLERANCE)
 
 
+@pytest.mark.e2e
 def test_what_ranks_report_of_validation_is_what_the_exported_model_does(tmp_path: Path) -> None:
     roots = two_hosts(tmp_path, sync_batchnorm="false")
     with Job(roots) as job:
@@ -94,6 +95,7 @@ def test_what_ranks_report_of_validation_is_what_the_exported_model_does(tmp_pat
     assert reported == pytest.approx(ours, rel=1e-3)
 
 
+@pytest.mark.e2e
 def test_the_same_seed_gives_the_same_losses_to_the_last_bit_and_another_seed_others(tmp_path: Path) -> None:
     found = []
     for name, seed in (("first", 5), ("second", 5), ("third", 6)):
