@@ -1,9 +1,24 @@
-"""Order of the suite: files that take longest go first, so that no process works alone at the end."""
+"""What all tests share: the order of the suite, and one emulated AWS for tests of parts."""
+
+from collections.abc import Iterator
 
 import pytest
 
+# Files that take longest go first, so that no process works alone at the end.
 LONGEST = ("test_training_jobs.py", "test_container.py", "test_security.py", "test_synth.py", "test_run.py")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: LONGEST.index(item.path.name) if item.path.name in LONGEST else len(LONGEST))
+
+
+@pytest.fixture(scope="session")
+def moto() -> Iterator[str]:
+    """Address of a moto server that lasts as long as the tests; whoever wants it empty resets it."""
+    from moto.server import ThreadedMotoServer  # takes a second to import
+
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    yield f"http://{host}:{port}"
+    server.stop()

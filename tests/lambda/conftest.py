@@ -10,7 +10,6 @@ from types import ModuleType
 from typing import Any
 
 import pytest
-from moto.server import ThreadedMotoServer
 
 FOLDERS = Path(__file__).resolve().parents[2] / "lambda"
 EVENTS = Path(__file__).with_name("events")
@@ -36,28 +35,19 @@ def load(monkeypatch: pytest.MonkeyPatch) -> Iterator[Load]:
             del sys.modules[name]
 
 
-@pytest.fixture(scope="session")
-def moto_server() -> Iterator[str]:
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    yield f"http://{host}:{port}"
-    server.stop()
-
-
 @pytest.fixture
-def aws(moto_server: str, monkeypatch: pytest.MonkeyPatch) -> str:
+def aws(moto: str, monkeypatch: pytest.MonkeyPatch) -> str:
     """An empty AWS that boto3 talks to; its address."""
     for name, value in {
-        "AWS_ENDPOINT_URL": moto_server,
+        "AWS_ENDPOINT_URL": moto,
         "AWS_DEFAULT_REGION": "eu-west-1",
         "AWS_ACCESS_KEY_ID": "test",
         "AWS_SECRET_ACCESS_KEY": "test",
     }.items():
         monkeypatch.setenv(name, value)
-    request = urllib.request.Request(f"{moto_server}/moto-api/reset", method="POST")  # noqa: S310  # our own server
+    request = urllib.request.Request(f"{moto}/moto-api/reset", method="POST")  # noqa: S310  # our own server
     urllib.request.urlopen(request).close()  # noqa: S310
-    return moto_server
+    return moto
 
 
 @pytest.fixture

@@ -5,23 +5,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from moto.server import ThreadedMotoServer
 
 from local.jobs.containers import Containers
 from local.jobs.inputs import Inputs
 from local.jobs.workspace import JobContext, Limits, Workspace
 from local.stopping import StopSignal
 from tests.local.moto_cloud import Cloud
-
-
-@pytest.fixture(scope="session")
-def moto() -> Iterator[str]:
-    """Address of a moto server that lasts as long as the tests."""
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    yield f"http://{host}:{port}"
-    server.stop()
 
 
 @pytest.fixture

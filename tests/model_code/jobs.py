@@ -111,6 +111,13 @@ class Job:
             if process.stdout:
                 process.stdout.close()
 
+    def wait_for_epoch(self) -> None:
+        """Return once the first process has told of its first epoch."""
+        stdout = self.processes[0].stdout
+        assert stdout is not None
+        while "epoch=0 " not in stdout.readline():
+            assert self.processes[0].poll() is None
+
     def finish(self, seconds: float = 120) -> tuple[list[int], list[str]]:
         """Wait for all; return exit codes and outputs."""
         outputs = [process.communicate(timeout=seconds)[0] for process in self.processes]

@@ -129,10 +129,7 @@ def test_a_stop_that_cannot_leave_a_checkpoint_is_a_failure(tmp_path: Path) -> N
     make_channels(tmp_path)
     configure(tmp_path, epochs=500)
     with Job([tmp_path]) as job:
-        stdout = job.processes[0].stdout
-        assert stdout is not None
-        while "epoch=0 " not in stdout.readline():
-            assert job.processes[0].poll() is None
+        job.wait_for_epoch()
         shutil.rmtree(tmp_path / "checkpoints", ignore_errors=True)
         (tmp_path / "checkpoints").write_text("a file where the directory was")
         job.processes[0].send_signal(signal.SIGTERM)

@@ -129,10 +129,7 @@ def test_sigterm_amid_an_epoch_then_resume_equals_the_uninterrupted_run(tmp_path
 
     broken = trees("broken")
     with Job(broken) as job:
-        stdout = job.processes[0].stdout
-        assert stdout is not None
-        while "epoch=0 " not in stdout.readline():
-            assert job.processes[0].poll() is None
+        job.wait_for_epoch()
         time.sleep(0.1)
         for process in job.processes:
             process.send_signal(signal.SIGTERM)
@@ -171,10 +168,7 @@ def test_a_killed_rank_fails_the_job_with_a_reason(tmp_path: Path) -> None:
     make_channels(tmp_path)
     configure(tmp_path, epochs=500)
     with Job([tmp_path]) as job:
-        stdout = job.processes[0].stdout
-        assert stdout is not None
-        while "epoch=0 " not in stdout.readline():
-            assert job.processes[0].poll() is None
+        job.wait_for_epoch()
         for child in psutil.Process(job.processes[0].pid).children():
             os.kill(child.pid, signal.SIGKILL)
         codes, _ = job.finish(30)

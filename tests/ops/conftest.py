@@ -2,11 +2,9 @@
 
 import json
 import urllib.request
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from moto.server import ThreadedMotoServer
 
 from infra.settings import Settings
 from ops.account import Account
@@ -24,22 +22,13 @@ def bucket(name: str, **attributes: str) -> dict[str, Any]:
     return {"Type": "AWS::S3::Bucket", "Properties": {"BucketName": name}, **attributes}
 
 
-@pytest.fixture(scope="session")
-def moto_address() -> Iterator[str]:
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    yield f"http://{host}:{port}"
-    server.stop()
-
-
 @pytest.fixture
-def environ(moto_address: str) -> dict[str, str]:
+def environ(moto: str) -> dict[str, str]:
     """Environment variables that lead to an empty account."""
-    request = urllib.request.Request(f"{moto_address}/moto-api/reset", method="POST")  # noqa: S310  # our own server
+    request = urllib.request.Request(f"{moto}/moto-api/reset", method="POST")  # noqa: S310  # our own server
     urllib.request.urlopen(request).close()  # noqa: S310
     return {
-        "AWS_ENDPOINT_URL": moto_address,
+        "AWS_ENDPOINT_URL": moto,
         "AWS_REGION": "eu-west-1",
         "AWS_ACCESS_KEY_ID": "test",
         "AWS_SECRET_ACCESS_KEY": "test",

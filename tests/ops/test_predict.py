@@ -125,8 +125,8 @@ def key(account: Account) -> str:
     return str(made["value"])
 
 
-def test_the_emulators_api_is_on_the_emulators_port(account: Account, key: str, moto_address: str) -> None:
-    assert predict.api(account) == Api(f"{moto_address}/restapis/abc123/v1/_user_request_/", key)
+def test_the_emulators_api_is_on_the_emulators_port(account: Account, key: str, moto: str) -> None:
+    assert predict.api(account) == Api(f"{moto}/restapis/abc123/v1/_user_request_/", key)
 
 
 def test_on_aws_the_address_is_the_stacks(account: Account, key: str, monkeypatch: pytest.MonkeyPatch) -> None:
