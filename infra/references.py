@@ -94,11 +94,7 @@ class Platform:
         """Resources that a property of `node` refers to or names."""
         text = self.text(node, value)
         found = [Node(stack, id_) for stack, id_ in re.findall(r"<([a-z]+)/(\w+)>", text)]
-        found += [
-            other
-            for name, other in self._by_name.items()
-            if re.search(re.escape(name) + (r"(?![\w-])" if name[-1] != "/" else ""), text)
-        ]
+        found += [other for name, other in self._by_name.items() if _names(name, text)]
         return list(dict.fromkeys(found))
 
     def grants(self) -> Iterator[Grant]:

@@ -41,7 +41,7 @@ def summarize(
     if prediction_failure and status == "succeeded":
         status, failure = "failed", prediction_failure
     elif prediction_failure:
-        failure = f"{failure}; no prediction: {prediction_failure}"
+        failure = f"{failure}; {prediction_failure}"
     return {
         "status": status,
         "seconds": round(seconds, 1),

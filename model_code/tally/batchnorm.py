@@ -53,6 +53,7 @@ class CpuSyncBatchNorm(nn.BatchNorm2d):
 def synchronise(network: nn.Module, device: torch.device) -> nn.Module:
     """Replace every BatchNorm2d of `network` by one over all ranks; names of parameters stay the same."""
     if device.type == "cuda":
+        # torch leaves this function untyped.
         converted: nn.Module = nn.SyncBatchNorm.convert_sync_batchnorm(network)  # type: ignore[no-untyped-call]
         return converted
     for module in list(network.modules()):

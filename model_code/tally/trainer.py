@@ -165,7 +165,7 @@ class Trainer:
         loss = functional.cross_entropy(
             logits, labels, self._weights, label_smoothing=self._settings.label_smoothing, reduction="none"
         ).mean()
-        self._scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
+        self._scaler.scale(loss).backward()  # type: ignore[no-untyped-call]  # torch's
         if self._settings.clip_norm:
             self._scaler.unscale_(self._optimiser)
             nn.utils.clip_grad_norm_(self._network.parameters(), self._settings.clip_norm)

@@ -34,7 +34,7 @@ def install() -> None:
 
     for name, module in list(sys.modules.items()):  # other modules imported the function by its name
         if name.startswith("ministack.services.cloudformation") and getattr(module, "_add_event", None) is record:
-            module._add_event = record_and_emit  # type: ignore[attr-defined]
+            module._add_event = record_and_emit  # type: ignore[attr-defined]  # a module's type has no such name
 
 
 def _emit(stack_id: str, status: str, reason: str, token: str) -> None:
