@@ -2,7 +2,6 @@
 
 import multiprocessing
 import os
-import signal
 import subprocess
 import sys
 import time
@@ -44,13 +43,13 @@ def test_a_bounded_number_of_tasks_is_taken_ahead(pool: Pool) -> None:
     assert taken == 50
 
 
-ENDLESS = """
+ENDLESS = r"""
 import multiprocessing, os, pathlib, time
 from tally.data.sources import Source
 from tally.data.workers import Job, open_pool
 
 def work(_):
-    print(os.getpid(), flush=True)
+    os.write(1, f"{os.getpid()}\n".encode())  # one write: two workers share the pipe
     time.sleep(60)
 
 with open_pool(Job(Source(pathlib.Path(), "", (), (), {}, {}), 40, 10**6, multiprocessing.Value("q", 0)), 2) as pool:
@@ -60,12 +59,14 @@ with open_pool(Job(Source(pathlib.Path(), "", (), (), {}, {}), 40, 10**6, multip
 
 def test_workers_end_when_their_parent_is_killed() -> None:
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
-    parent = subprocess.Popen([sys.executable, "-c", ENDLESS], env=environment, stdout=subprocess.PIPE, text=True)
-    assert parent.stdout is not None
-    workers = [int(parent.stdout.readline()) for _ in range(2)]
-    parent.send_signal(signal.SIGKILL)
-    parent.wait()
-    parent.stdout.close()
+    with subprocess.Popen(
+        [sys.executable, "-c", ENDLESS], env=environment, stdout=subprocess.PIPE, text=True
+    ) as parent:
+        assert parent.stdout is not None
+        try:
+            workers = [int(parent.stdout.readline()) for _ in range(2)]
+        finally:
+            parent.kill()
     until = time.monotonic() + 10
     while any(_alive(pid) for pid in workers):
         assert time.monotonic() < until, "workers outlive their parent"
