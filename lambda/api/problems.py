@@ -1,45 +1,52 @@
 """Errors that a caller sees: one exception, rendered in one place as `application/problem+json` (RFC 9457)."""
 
 import json
+from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any
 
+from document import problems
+
+MEDIA_TYPE = "application/problem+json"
+
 
 class ProblemError(Exception):
-    """A request that is not answered with a count. `code` is stable for programs, `detail` is for people.
+    """A request, or one of its photos, that is not answered with a count.
 
-    `status` is the HTTP status; `retry_after` in seconds, where trying again may help.
+    `code` is stable for programs and one of `x-problems` in openapi.json, which also says its HTTP status; `detail` is
+    for people; `retry_after` in seconds, where trying again may help. KeyError for a code that is not in the document.
     """
 
-    def __init__(self, status: int, code: str, detail: str, *, retry_after: int | None = None) -> None:
+    def __init__(self, code: str, detail: str, *, retry_after: int | None = None) -> None:
         super().__init__(detail)
-        self.status = status
         self.code = code
+        self.status = problems()[code]
         self.detail = detail
         self.retry_after = retry_after
 
+    def body(self, request_id: str) -> dict[str, Any]:
+        """The problem as JSON."""
+        return {
+            "type": f"urn:tally:problem:{self.code}",
+            "title": HTTPStatus(self.status).phrase,
+            "status": self.status,
+            "code": self.code,
+            "detail": self.detail,
+            "request_id": request_id,
+        }
 
-def render(problem: ProblemError, request_id: str) -> dict[str, Any]:
+
+def render(problem: ProblemError, request_id: str, headers: Mapping[str, str] | None = None) -> dict[str, Any]:
     """The problem as API Gateway's proxy integration takes it."""
-    headers = {"Retry-After": str(problem.retry_after)} if problem.retry_after is not None else {}
-    body = {
-        "type": f"urn:tally:problem:{problem.code}",
-        "title": HTTPStatus(problem.status).phrase,
-        "status": problem.status,
-        "code": problem.code,
-        "detail": problem.detail,
-        "request_id": request_id,
-    }
-    return respond(problem.status, body, "application/problem+json", headers)
+    more = {"Retry-After": str(problem.retry_after)} if problem.retry_after is not None else {}
+    return respond(problem.status, problem.body(request_id), {"Content-Type": MEDIA_TYPE, **more, **(headers or {})})
 
 
-def respond(
-    status: int, body: dict[str, Any], media_type: str = "application/json", headers: dict[str, str] | None = None
-) -> dict[str, Any]:
+def respond(status: int, body: Mapping[str, Any], headers: Mapping[str, str] | None = None) -> dict[str, Any]:
     """A JSON answer that nothing on the way may keep."""
     return {
         "statusCode": status,
-        "headers": {"Content-Type": media_type, "Cache-Control": "no-store", **(headers or {})},
+        "headers": {"Content-Type": "application/json", "Cache-Control": "no-store", **(headers or {})},
         "body": json.dumps(body),
         "isBase64Encoded": False,
     }
