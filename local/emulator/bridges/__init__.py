@@ -3,10 +3,16 @@
 Each module has `install()`, which replaces private names of ministack and says why. Called once, before serving.
 """
 
-from local.emulator.bridges import async_invocations, event_targets, request_validators, stack_events
+from local.emulator.bridges import (
+    async_invocations,
+    event_targets,
+    proxied_functions,
+    request_validators,
+    stack_events,
+)
 
 
 def install() -> None:
     """Mend ministack in this process."""
-    for bridge in (async_invocations, event_targets, request_validators, stack_events):
+    for bridge in (async_invocations, event_targets, proxied_functions, request_validators, stack_events):
         bridge.install()

@@ -1,8 +1,11 @@
 """API Gateway refuses a body that its model forbids; ministack's data plane does too, but its CloudFormation neither
-creates the RequestValidator nor tells the Method about it, so that every body would reach the function.
+creates the RequestValidator nor tells the Method about it, so that every body would reach the function. And it holds a
+body of any content type against the model for JSON, where API Gateway checks only the content types that have a model,
+or `$default`.
 """
 
 import json
+from collections.abc import Mapping
 from typing import Any
 
 from ministack.services import apigateway_v1
@@ -14,9 +17,15 @@ _TYPE = "AWS::ApiGateway::RequestValidator"
 
 
 def install() -> None:
-    """Create validators, and attach them to the methods that name them."""
+    """Create validators, attach them to the methods that name them, and choose models as API Gateway does."""
     _RESOURCE_HANDLERS[_TYPE] = {"create": _create, "update": _update, "delete": _delete}
     around("AWS::ApiGateway::Method", after=_attach)
+    check = apigateway_v1._check_request_validation
+
+    def check_by_content_type(method: Properties, api_id: str, request: Any, headers: Any, *rest: Any) -> Any:
+        return check({**method, "requestModels": _models(method, headers)}, api_id, request, headers, *rest)
+
+    apigateway_v1._check_request_validation = check_by_content_type
 
 
 def _create(logical_id: str, properties: Properties, stack: str) -> Result:
@@ -54,3 +63,11 @@ def _true(value: Any) -> bool:
 def _attach(method: Properties) -> None:
     resource = apigateway_v1._resources[method["RestApiId"]][method["ResourceId"]]
     resource["resourceMethods"][method["HttpMethod"]]["requestValidatorId"] = method.get("RequestValidatorId")
+
+
+def _models(method: Properties, headers: Mapping[str, Any]) -> dict[str, Any]:
+    """The one model that ministack is to use, under the name that it looks for; none where API Gateway uses none."""
+    models = method.get("requestModels") or {}
+    given = apigateway_v1._header_ci(headers, "content-type") or "application/json"
+    model = models.get(given.partition(";")[0].strip().lower(), models.get("$default"))
+    return {"application/json": model} if model else {}

@@ -164,6 +164,13 @@ class Api(cdk.Stack):
             deploy_options=apigateway.StageOptions(stage_name="v1"),
             cloud_watch_role=False,
             endpoint_types=[apigateway.EndpointType.REGIONAL],
+            binary_media_types=["image/jpeg"],
+        )
+        api.add_gateway_response(
+            "Long",
+            type=apigateway.ResponseType.REQUEST_TOO_LARGE,
+            response_headers={"Retry-After": "'7'", "Content-Type": "'application/problem+json'"},
+            templates={"application/json": '{"code": "too_large", "request_id": "$context.requestId"}'},
         )
         model = api.add_model(
             "Body",
