@@ -3,7 +3,7 @@
 #   make run DATA=../photos        the same on your photos; `make help` lists the options
 #   make deploy ENV=dev            the same stacks in your AWS account
 .DEFAULT_GOAL := help
-.PHONY: help run up down options test e2e lint format definition picture snapshot requirements clean \
+.PHONY: help run up down options test e2e lint format definition picture reference snapshot requirements clean \
 	policy bootstrap deploy diff upload start watch runs stop packages approve rollback predict status destroy
 
 PYTHON ?= python3
@@ -124,6 +124,10 @@ snapshot: .venv/installed ## accept the pipeline definition as it is now
 
 picture: .venv/installed ## draw the stacks anew into docs/stacks.md
 	$(BIN)/python -m infra.picture > build/stacks.md && mv build/stacks.md docs/stacks.md
+
+reference: .venv/installed ## write docs/api-reference.md anew from lambda/api/openapi.json
+	@mkdir -p build
+	$(BIN)/python -m infra.api_reference > build/api-reference.md && mv build/api-reference.md docs/api-reference.md
 
 clean: ## remove what make made, but the environments
 	rm -rf build cdk.out .pytest_cache .mypy_cache .ruff_cache .hypothesis
