@@ -4,7 +4,7 @@ Nothing here needs aws_cdk. Names of what is watched are fixed (`infra.names`), 
 """
 
 from infra.alarm import REGION, Alarm, endpoint_alarm, function_alarm
-from infra.names import STAGE
+from infra.names import API_METRICS, STAGE
 from infra.settings import Settings
 
 USERS_AFFECTED = Alarm(  # composite: its metric fields are those of no metric
@@ -91,6 +91,19 @@ def _api(settings: Settings) -> tuple[Alarm, ...]:
             harms_users=True,
         ),
         Alarm(
+            key="api-faults",
+            means="The api function answered internal_error, which is no fault of the caller, the remote or the model.",
+            act="Search the function's log for internal_error: the line names the cause and the request. It is a bug, "
+            "or a variable that the deployment did not set.",
+            namespace=API_METRICS,
+            metric="Rejects",
+            dimensions={"Environment": settings.names.base, "Code": "internal_error"},
+            statistic="Sum",
+            threshold=0,
+            minutes=5,
+            harms_users=True,
+        ),
+        Alarm(
             key="api-latency",
             means="One API request in twenty takes longer than 10 s.",
             act="Compare the endpoint's latency with the API's on the dashboard: if the endpoint is fast, the "
@@ -164,6 +177,11 @@ def _functions(settings: Settings) -> tuple[Alarm, ...]:
             "api",
             "The api function failed without an answer of its own: a crash or a time-out.",
             log,
+        ),
+        (
+            "about",
+            "GET /health or GET /openapi.json failed without an answer of its own: a crash or a time-out.",
+            f"{log} Whoever asks the API whether it is well is told that it is not; counting goes on.",
         ),
         (
             "champion",

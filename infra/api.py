@@ -1,39 +1,23 @@
-"""The API stack: POST /v1/predictions, from the internet to the endpoint."""
+"""The API stack: what its document says, from the internet to the endpoint."""
 
 import json
 
-from aws_cdk import Aws, CfnOutput, Duration, Environment, Stack
+from aws_cdk import CfnOutput, Duration, Environment, Stack
 from aws_cdk import aws_apigateway as apigateway
 from aws_cdk import aws_lambda as lambda_
 from constructs import Construct
 
 from infra import secure
-from infra.arns import arn
 from infra.constructs.account_logging import AccountLogging
+from infra.constructs.api_functions import about_function, predictions_function
 from infra.constructs.custom_domain import CustomDomain
 from infra.constructs.firewall import Firewall
-from infra.constructs.permissions import allow
 from infra.constructs.problems import add_problem_responses
+from infra.constructs.request_models import add_request_model
 from infra.data import DataStack
+from infra.document import JSON, Route, binary_media_types, routes
 from infra.names import STAGE
 from infra.settings import Settings
-
-FUNCTION_SECONDS = 28  # API Gateway gives up after 29 and would hide the function's own answer
-
-REQUEST_SCHEMA = apigateway.JsonSchema(
-    schema=apigateway.JsonSchemaVersion.DRAFT4,
-    title="Prediction",
-    type=apigateway.JsonSchemaType.OBJECT,
-    properties={
-        "image_url": apigateway.JsonSchema(
-            type=apigateway.JsonSchemaType.STRING, pattern="^https?://", max_length=2048
-        ),
-        "s3_uri": apigateway.JsonSchema(type=apigateway.JsonSchemaType.STRING, pattern="^s3://", max_length=1100),
-    },
-    additional_properties=False,
-    one_of=[apigateway.JsonSchema(required=["image_url"]), apigateway.JsonSchema(required=["s3_uri"])],
-)
-"""Exactly one of the two. API Gateway checks only bodies sent as application/json; the handler checks all of them."""
 
 ACCESS_LOG = {
     "requestId": "$context.requestId",
@@ -55,7 +39,7 @@ ACCESS_LOG = {
 
 
 class ApiStack(Stack):
-    """REST API, its firewall and the function that fetches a photo and asks the endpoint."""
+    """REST API, its firewall and its two functions: `function` counts, `about` says what the API is and how it is."""
 
     def __init__(self, scope: Construct, settings: Settings, data: DataStack) -> None:
         super().__init__(
@@ -66,9 +50,15 @@ class ApiStack(Stack):
         )
         self.settings = settings
         self.data = data
-        self.function = self._function()
+        self.function = predictions_function(self, settings, data)
+        self.about = about_function(self, settings, data)
         self.api = self._api()
-        self._method()
+        validator = self.api.add_request_validator(
+            "Validator", validate_request_body=True, validate_request_parameters=True
+        )
+        functions = {"predict": self.function, "health": self.about, "openapi": self.about}
+        for route in routes():
+            self._route(route, functions[route.operation], validator)
         add_problem_responses(self.api)
         Firewall(self, "Firewall", settings, key=data.key, stage_arn=self.api.deployment_stage.stage_arn)
         self.api.node.try_remove_child("Endpoint")  # CDK's output of the address; Url below is the one in use
@@ -79,57 +69,17 @@ class ApiStack(Stack):
         if settings.api.auth == "api_key":
             self._api_key()
 
-    def _function(self) -> lambda_.Function:
-        names, api = self.settings.names, self.settings.api
-        buckets = [names.bucket("raw", self.account, self.region), *api.extra_buckets]
-        function = secure.function(
-            self,
-            "Function",
-            settings=self.settings,
-            key=self.data.key,
-            task="api",
-            folder="api",
-            description="Fetches a photo and asks the endpoint for its count",
-            timeout=Duration.seconds(FUNCTION_SECONDS),
-            memory=1024,  # MB; CPU comes with it, and TLS handshakes and a photo of 6 MB want some
-            environment={
-                "ENDPOINT_NAME": names.endpoint,
-                "BUCKETS": ",".join(buckets),
-                "ALLOW_HTTP": str(api.allow_http).lower(),
-                "MODEL_PACKAGE_GROUP": names.model_package_group,
-            },
-        )
-        role = secure.role_of(function)
-        endpoint = arn("sagemaker", f"endpoint/{names.endpoint}")
-        allow(role, "Endpoint", ["sagemaker:InvokeEndpoint"], [endpoint])
-        photos = [f"arn:{Aws.PARTITION}:s3:::{name}" for name in buckets]
-        allow(
-            role,
-            "Photos",
-            ["s3:GetObject"],
-            [f"{bucket}/*" for bucket in photos],
-            why_wildcard="Callers name the photo; these are the buckets they may name.",
-        )
-        # without this one S3 says "denied" where it could say "no such photo"
-        allow(role, "MissingPhotos", ["s3:ListBucket"], photos)
-        secure.acknowledge(
-            function,
-            "Serverless-LambdaDLQ",
-            "API Gateway calls it and waits: a failure is the caller's answer, and no event is lost.",
-        )
-        return function
-
-    def _method(self) -> None:
+    def _route(self, route: Route, function: lambda_.Function, validator: apigateway.IRequestValidator) -> None:
         api_key = self.settings.api.auth == "api_key"
-        method = self.api.root.add_resource("predictions").add_method(
-            "POST",
-            apigateway.LambdaIntegration(self.function, timeout=Duration.seconds(29), allow_test_invoke=False),
+        # bodies of other media types pass, and the function judges them
+        models = {JSON: add_request_model(self.api, "Prediction", route.bodies[JSON])} if JSON in route.bodies else None
+        method = self.api.root.add_resource(route.path).add_method(
+            route.method,
+            apigateway.LambdaIntegration(function, timeout=Duration.seconds(29), allow_test_invoke=False),
             api_key_required=api_key,
             authorization_type=apigateway.AuthorizationType.NONE if api_key else apigateway.AuthorizationType.IAM,
-            request_models={"application/json": self.api.add_model("Prediction", schema=REQUEST_SCHEMA)},
-            request_validator=self.api.add_request_validator(
-                "Validator", validate_request_body=True, validate_request_parameters=True
-            ),
+            request_models=models,
+            request_validator=validator,
         )
         secure.acknowledge(
             method,
@@ -171,6 +121,7 @@ class ApiStack(Stack):
             rest_api_name=self.settings.names.base,
             description="Counts the objects in photos of warehouse bins",
             endpoint_types=[apigateway.EndpointType.REGIONAL],
+            binary_media_types=binary_media_types(),
             cloud_watch_role=False,  # AccountLogging
             disable_execute_api_endpoint=bool(api.domain_name),  # one address, so that one certificate is in use
             deploy_options=apigateway.StageOptions(

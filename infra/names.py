@@ -9,6 +9,7 @@ VARIANT = "AllTraffic"  # the endpoint's only production variant
 MODEL_PACKAGE_PARAMETER = "ModelPackageArn"  # of the serving stack: which model is in service
 # On every resource and job, with the environment's base name as value; to be activated once in Billing.
 COST_TAG = "tally"
+API_METRICS = "Tally/Api"  # namespace of what the api function says of itself, by the dimension Environment
 STAGE = "v1"  # of the API, and the first part of its paths
 SUCCESS_FILE = "_SUCCESS"  # written last into a prefix of the raw bucket; starts a run on it
 
@@ -47,7 +48,7 @@ class Names:
         return f"{self.base}-{kind}"
 
     def function(self, task: str) -> str:
-        """Lambda function: champion, trigger, release-start, release-finish or api."""
+        """Lambda function: champion, trigger, release-start, release-finish, api or about."""
         return f"{self.base}-{task}"
 
     def queue(self, task: str) -> str:

@@ -46,6 +46,7 @@ VERBS = {
     "s3:GetObject": "reads",
     "s3:PutObject": "writes",
     "sagemaker:InvokeEndpoint": "asks",
+    "sagemaker:DescribeEndpoint": "looks at",
     "sagemaker:StartPipelineExecution": "starts",
     "sagemaker:CreateModelPackage": "registers",
     "sagemaker:UpdateModelPackage": "approves, rejects",

@@ -87,7 +87,9 @@ class ServingStack(Stack):
                 child.cfn_options.condition = self.has_model
 
     def _model(self) -> sagemaker.CfnModel:
-        """Image, model file and environment come from the package: what was judged is what serves."""
+        """Image and model file come from the package: what was judged is what serves. Packages of the pipeline bring no
+        environment; the one here only tells the server which package it serves, for its answers.
+        """
         vpc = None
         if self.network.used:
             vpc = sagemaker.CfnModel.VpcConfigProperty(
@@ -97,7 +99,8 @@ class ServingStack(Stack):
             self,
             "Model",
             primary_container=sagemaker.CfnModel.ContainerDefinitionProperty(
-                model_package_name=self.package.value_as_string
+                model_package_name=self.package.value_as_string,
+                environment={"TALLY_MODEL_PACKAGE": self.package.value_as_string},
             ),
             execution_role_arn=self.role.role_arn,
             enable_network_isolation=True,

@@ -6,10 +6,10 @@ from aws_cdk import Aws, Duration
 from aws_cdk import aws_cloudwatch as cloudwatch
 from constructs import Construct
 
-from infra.names import STAGE, VARIANT
+from infra.names import API_METRICS, STAGE, VARIANT
 from infra.settings import Settings
 
-FUNCTIONS = ("api", "champion", "trigger", "release-start", "release-finish")
+FUNCTIONS = ("api", "about", "champion", "trigger", "release-start", "release-finish")
 JOBS = ("TrainingJobs", "ProcessingJobs")
 
 
@@ -28,7 +28,7 @@ class Dashboard(Construct):
             default_interval=Duration.hours(12),
         )
         board.add_widgets(cloudwatch.AlarmStatusWidget(title="Alarms", alarms=list(alarms), width=24, height=4))
-        for row in (self._api(), self._functions(), self._endpoint(), self._instances(), self._runs()):
+        for row in (self._api(), self._photos(), self._functions(), self._endpoint(), self._instances(), self._runs()):
             board.add_widgets(*row)
         board.add_widgets(self._access_log())
 
@@ -47,6 +47,29 @@ class Dashboard(Construct):
                 metric("Latency", "p95", "95% below"),
                 metric("IntegrationLatency", "p95", "95% below, function only"),
             ),
+        ]
+
+    def _photos(self) -> list[cloudwatch.IWidget]:
+        """What the function that counts says of itself, in the lines of its log."""
+
+        def metric(name: str, statistic: str, label: str) -> cloudwatch.Metric:
+            return _metric(API_METRICS, name, {"Environment": self._names.base}, statistic, label)
+
+        return [
+            _graph(
+                "Photos: a minute",
+                metric("Requests", "Sum", "requests that reached the function"),
+                metric("Photos", "Sum", "photos"),
+            ),
+            _graph(
+                "Photos: ms, by phase",
+                metric("FetchMs", "p50", "fetch, half below"),
+                metric("FetchMs", "p95", "fetch, 95% below"),
+                metric("ModelMs", "p50", "model, half below"),
+                metric("ModelMs", "p95", "model, 95% below"),
+                metric("TotalMs", "p95", "all in all, 95% below"),
+            ),
+            _graph("Photos: refused and failed, by code", _rejects(self._names.base)),
         ]
 
     def _functions(self) -> list[cloudwatch.IWidget]:
@@ -149,6 +172,17 @@ def _metric(namespace: str, name: str, dimensions: dict[str, str], statistic: st
         dimensions_map=dimensions,
         statistic=statistic,
         label=label,
+        period=Duration.minutes(1),
+    )
+
+
+def _rejects(environment: str) -> cloudwatch.MathExpression:
+    """Problem codes are a dimension: searched for, so that one is drawn when it first happens."""
+    return cloudwatch.MathExpression(
+        expression=f'SEARCH(\'{{{API_METRICS},Environment,Code}} MetricName="Rejects" '
+        f"Environment=\"{environment}\"', 'Sum', 60)",
+        using_metrics={},
+        label="",
         period=Duration.minutes(1),
     )
 

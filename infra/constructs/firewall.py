@@ -16,6 +16,7 @@ COUNTED: Mapping[str, Mapping[str, str]] = {
         "have limits of their own",
         "GenericRFI_BODY": "blocks bodies with a URL that has an IPv4 address, and a URL is what this API is for; the "
         "handler judges the address it connects to",
+        "GenericLFI_BODY": "finds ../ in the bytes of photos and in URLs; no function opens a file that a caller names",
         "CrossSiteScripting_BODY": "finds script tags in the bytes of photos; nothing of a body is ever shown as HTML",
     }
 }

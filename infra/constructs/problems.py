@@ -1,73 +1,95 @@
-"""Answers that API Gateway gives by itself, in the form of the api function's: application/problem+json (RFC 9457)."""
+"""Answers that API Gateway gives by itself, in the form of the api function's: application/problem+json (RFC 9457).
+
+Statuses and sentences are those of the API's document, `x-problems`.
+"""
 
 import json
+from collections.abc import Mapping
 from http import HTTPStatus
-from typing import NamedTuple
+from typing import Any
 
 from aws_cdk import aws_apigateway as apigateway
 
+from infra.document import document
 
-class _Problem(NamedTuple):
-    kind: str  # API Gateway's response type
-    status: int
-    code: str  # for programs; the function's own codes where both can find the same fault
-    detail: str  # for people
+CODES: Mapping[str, str] = {
+    "BAD_REQUEST_BODY": "bad_request",
+    "BAD_REQUEST_PARAMETERS": "bad_request",
+    "UNAUTHORIZED": "unauthorized",
+    "EXPIRED_TOKEN": "unauthorized",
+    "INVALID_SIGNATURE": "unauthorized",
+    "INVALID_API_KEY": "forbidden",
+    "MISSING_AUTHENTICATION_TOKEN": "forbidden",  # also what API Gateway says of a path that it does not know
+    "ACCESS_DENIED": "forbidden",
+    "WAF_FILTERED": "blocked",
+    "RESOURCE_NOT_FOUND": "not_found",
+    "REQUEST_TOO_LARGE": "too_large",
+    "UNSUPPORTED_MEDIA_TYPE": "unsupported_media_type",
+    "THROTTLED": "throttled",
+    "QUOTA_EXCEEDED": "quota",
+    "API_CONFIGURATION_ERROR": "internal_error",
+    "INTEGRATION_FAILURE": "failed",
+    "INTEGRATION_TIMEOUT": "timeout",
+}
+"""Problem code by API Gateway's type of response."""
 
+_DEFAULTS: Mapping[str, str] = {"DEFAULT_4XX": "bad_request", "DEFAULT_5XX": "internal_error"}
+"""For what has no type of its own. Without status: one given here would be that of all other answers too."""
 
-PROBLEMS = (
-    _Problem(
-        "BAD_REQUEST_BODY",
-        400,
-        "bad_request",
-        "the body must be a JSON object with exactly one of image_url (https://...) and s3_uri (s3://BUCKET/KEY)",
-    ),
-    _Problem("BAD_REQUEST_PARAMETERS", 400, "bad_request", "a parameter of the request is missing"),
-    _Problem("UNAUTHORIZED", 401, "unauthorized", "the request is not signed as this API asks for"),
-    _Problem("INVALID_API_KEY", 403, "forbidden", "send a valid API key in the header x-api-key"),
-    # also what API Gateway says of a path that it does not know
-    _Problem(
-        "MISSING_AUTHENTICATION_TOKEN",
-        403,
-        "forbidden",
-        "there is no such path and method here, or the request is not signed",
-    ),
-    _Problem("ACCESS_DENIED", 403, "forbidden", "the caller may not use this API"),
-    _Problem("WAF_FILTERED", 403, "blocked", "the firewall blocked this request"),
-    _Problem("RESOURCE_NOT_FOUND", 404, "not_found", "there is no such path here"),
-    _Problem("REQUEST_TOO_LARGE", 413, "too_large", "the body has more than 10 MB"),
-    _Problem("UNSUPPORTED_MEDIA_TYPE", 415, "media_type", "send the body as application/json"),
-    _Problem("THROTTLED", 429, "throttled", "too many requests at once; wait a moment and try again more slowly"),
-    _Problem("QUOTA_EXCEEDED", 429, "quota", "the API key's quota for today is used up"),
-    _Problem("API_CONFIGURATION_ERROR", 500, "internal_error", "the API is set up wrongly; tell its operators"),
-    _Problem("INTEGRATION_FAILURE", 502, "failed", "the request could not be handled; try again"),
-    _Problem("INTEGRATION_TIMEOUT", 504, "timeout", "there was no answer in time; try again"),
-)
+_DETAILS: Mapping[str, str] = {
+    # the document's sentence points to a detail that only the function knows
+    "bad_request": "The request is not as GET /openapi.json says. A JSON body names one photo, by image_url or s3_uri, "
+    "with or without expected_count, or up to 16 of them in images.",
+}
 
-# The status of these is known only when they happen; they keep what API Gateway gives.
-_DEFAULTS = (("DEFAULT_4XX", "Request refused", "refused"), ("DEFAULT_5XX", "Internal Server Error", "internal_error"))
+RETRY_AFTER: Mapping[str, int] = {
+    "throttled": 1,  # the bucket of the plan fills every second
+    "quota": 3600,  # it begins anew at midnight UTC; whoever asks every hour is not far behind
+}
+"""Seconds, by problem code."""
 
 
 def add_problem_responses(api: apigateway.RestApi) -> None:
     """Give every answer that does not come from the function the members that its own problems have."""
-    for problem in PROBLEMS:
+    for kind, code in CODES.items():
+        status = _problem(code)["status"]
         body = {
-            "type": f"urn:tally:problem:{problem.code}",
-            "title": HTTPStatus(problem.status).phrase,
-            "status": problem.status,
-            "code": problem.code,
-            "detail": problem.detail,
+            "type": f"urn:tally:problem:{code}",
+            "title": HTTPStatus(status).phrase,
+            "status": status,
+            "code": code,
+            "detail": detail(code),
         }
-        _add(api, problem.kind, body, status_code=str(problem.status))
-    for kind, title, code in _DEFAULTS:
-        _add(api, kind, {"type": f"urn:tally:problem:{code}", "title": title, "code": code}, status_code=None)
+        _add(api, kind, body, status_code=str(status), retry_after=RETRY_AFTER.get(code))
+    for kind, code in _DEFAULTS.items():
+        title = HTTPStatus(_problem(code)["status"]).phrase
+        body = {"type": f"urn:tally:problem:{code}", "title": title, "code": code}
+        _add(api, kind, body, status_code=None, retry_after=None)
 
 
-def _add(api: apigateway.RestApi, kind: str, body: dict[str, object], *, status_code: str | None) -> None:
+def detail(code: str) -> str:
+    """What people are told: what it means and what to do, in words that do not stand in the document itself."""
+    problem = _problem(code)
+    said = _DETAILS.get(code, f"{problem['meaning']} {problem['remedy']}")
+    return said.replace("this document", "openapi.json").replace("`", "")
+
+
+def _problem(code: str) -> dict[str, Any]:
+    (found,) = (problem for problem in document()["x-problems"] if problem["code"] == code)
+    return dict(found)
+
+
+def _add(
+    api: apigateway.RestApi, kind: str, body: Mapping[str, Any], *, status_code: str | None, retry_after: int | None
+) -> None:
+    headers = {"Content-Type": "'application/problem+json'", "Cache-Control": "'no-store'"}
+    if retry_after is not None:
+        headers["Retry-After"] = f"'{retry_after}'"
     api.add_gateway_response(  # and with it a new deployment, without which API Gateway goes on with the old answers
         f"Problem{kind.title().replace('_', '')}",
         type=apigateway.ResponseType.of(kind),
         status_code=status_code,
         # templates are chosen by the Accept header and fall back to application/json; the header says what it is
         templates={"application/json": json.dumps({**body, "request_id": "$context.requestId"})},
-        response_headers={"Content-Type": "'application/problem+json'", "Cache-Control": "'no-store'"},
+        response_headers=headers,
     )

@@ -26,7 +26,8 @@ NO_RESOURCE = {
 # Where a resource may end in *, each with its reason. {base} is the environment's name, as in tally-prod.
 PARTIAL = {
     r"arn:<>:s3:::{base}-artifacts-[^/]+/(executions|capture)/\*": "each run and each hour has a folder of its own",
-    r"arn:<>:s3:::{base}-raw-[^/]+/\*": "a run may train on any prefix, a caller may name any photo",
+    r"arn:<>:s3:::{base}-raw-[^/]+/\*": "a run may train on any prefix",
+    r"arn:<>:s3:::{base}-raw-[^/]+/photos/\*": "a caller may name any photo there",
     r"arn:<>:sagemaker:<>:<>:(processing|training|hyper-parameter-tuning)-job/\*": "SageMaker names a pipeline's jobs",
     r"arn:<>:sagemaker:<>:<>:(endpoint-config|model)/\*": "CloudFormation names both anew at each release",
     r"arn:<>:sagemaker:<>:<>:model-package/{base}/\*": "versions of the environment's own group",

@@ -10,7 +10,10 @@ OTHERWISE = {
     "api": {
         "auth": "iam",
         "allow_http": True,
-        "extra_buckets": ["photos-of-others"],
+        "raw_prefixes": [],
+        "extra_sources": ["photos-of-others/bins/"],
+        "pass_probability": 1,
+        "fail_probability": 0.1,
         "domain_name": "count.example.com",
         "certificate_arn": "arn:aws:acm:eu-central-1:123456789012:certificate/00000000-0000-0000-0000-000000000000",
     },

@@ -21,6 +21,7 @@ NAMED = {
     "PipelineName": ("AWS::SageMaker::Pipeline", "PipelineName"),
     "EndpointName": ("AWS::SageMaker::Endpoint", "EndpointName"),
     "VariantName": ("AWS::SageMaker::EndpointConfig", "ProductionVariants.VariantName"),
+    "Environment": ("AWS::Lambda::Function", "Environment.Variables.ENVIRONMENT"),
     "WebACL": ("AWS::WAFv2::WebACL", "VisibilityConfig.MetricName"),
 }
 
@@ -51,6 +52,7 @@ def test_alarms_watch_what_exists(prod: Synthesized) -> None:
                 assert dimension in (
                     {"Name": "Rule", "Value": "ALL"},
                     {"Name": "Region", "Value": {"Ref": "AWS::Region"}},
+                    {"Name": "Code", "Value": "internal_error"},
                 )
 
 
@@ -77,7 +79,7 @@ def test_every_alarm_reaches_a_person_once(prod: Synthesized) -> None:
             assert "AlarmActions" not in alarm
         else:
             assert ["Notices" in text(action) for action in alarm["AlarmActions"]] == [True]
-    assert inside == {"api-errors", "api-latency", "api-failed", "api-throttled", "endpoint-errors"}
+    assert inside == {"api-errors", "api-faults", "api-latency", "api-failed", "api-throttled", "endpoint-errors"}
 
 
 def test_every_function_and_queue_has_an_alarm(prod: Synthesized) -> None:

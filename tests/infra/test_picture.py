@@ -38,7 +38,9 @@ def test_document_has_the_picture_of_today(prod: Synthesized, settings: Settings
         "serving -->|event| release_ServingStackChanged",
         "api_FirewallAcl -->|guards| api_Api",
         "api_Api -->|calls| api_Function",
+        "api_Api -->|calls| api_About",
         "api_Function -->|asks| serving_Endpoint",
+        "api_About -->|looks at| serving_Endpoint",
         "operations_Alarms -->|notify| data_Notices",
     ],
 )

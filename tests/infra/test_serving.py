@@ -49,7 +49,8 @@ def test_a_release_replaces_model_and_configuration_but_not_the_endpoint(dev: Sy
     """Names that CloudFormation generates change with the package; only the endpoint's is fixed."""
     model, config = dev.only("serving", "AWS::SageMaker::Model"), dev.only("serving", "AWS::SageMaker::EndpointConfig")
     endpoint = dev.only("serving", "AWS::SageMaker::Endpoint")
-    assert model["PrimaryContainer"] == {"ModelPackageName": {"Ref": "ModelPackageArn"}}
+    package = {"Ref": "ModelPackageArn"}
+    assert model["PrimaryContainer"] == {"ModelPackageName": package, "Environment": {"TALLY_MODEL_PACKAGE": package}}
     assert "ModelName" not in model
     assert "EndpointConfigName" not in config
     assert endpoint["EndpointName"] == "tally-dev"
