@@ -43,9 +43,10 @@ def run(
     """
     versions.check()
     folder.mkdir(parents=True, exist_ok=True)
-    with _only_one(folder), _listening(port) as listener:
+    with _only_one(folder), _listening(port) as listener, contextlib.ExitStack() as ended:
         bound = listener.getsockname()[1]
         _prepare_environment(bound, folder, log_level)
+        ended.enter_context(_internet(bound, folder))
         try:
             # ministack reads its settings while it is imported: not before they are set.
             from local.emulator import bridges, resources
@@ -80,6 +81,27 @@ def _prepare_environment(port: int, folder: Path, log_level: str) -> None:
     for name in set(os.environ) - set(wanted):
         del os.environ[name]
     os.environ.update(wanted)
+
+
+@contextlib.contextmanager
+def _internet(port: int, folder: Path) -> Iterator[None]:
+    """Web sites of this machine's, which Lambda workers take for the internet; one of them shows the buckets."""
+    import boto3
+    from botocore.exceptions import ClientError, ParamValidationError
+
+    from local.emulator.internet import server
+
+    s3 = boto3.client("s3", endpoint_url=environment.endpoint_url(port))
+
+    def read(bucket: str, key: str) -> bytes | None:
+        try:
+            return bytes(s3.get_object(Bucket=bucket, Key=key)["Body"].read())
+        except (ClientError, ParamValidationError):
+            return None
+
+    with server.serving(folder / "internet", read) as seen:
+        os.environ.update(seen)  # which workers inherit
+        yield
 
 
 async def _serve(listener: socket.socket, port: int, folder: Path, backend: Backend, parent: int | None) -> None:

@@ -27,9 +27,13 @@ def emulator(tmp_path: Path) -> EmulatorProcess:
 
 
 def create_sleeper(emulator: EmulatorProcess, folder: Path) -> None:
-    (folder / "handler.py").write_text(SLEEPER)
+    create_function(emulator, folder, "sleeper", SLEEPER)
+
+
+def create_function(emulator: EmulatorProcess, folder: Path, name: str, source: str) -> None:
+    (folder / "handler.py").write_text(source)
     emulator.client("lambda").create_function(
-        FunctionName="sleeper",
+        FunctionName=name,
         Runtime="python3.13",
         Handler="handler.handler",
         Role=f"arn:aws:iam::{environment.ACCOUNT}:role/any",

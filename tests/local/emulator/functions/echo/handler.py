@@ -32,7 +32,7 @@ def answer(event):
         return ["no", "answer"]
     if got["say"] == "fetch":
         try:
-            with urllib.request.urlopen(got["url"], timeout=5) as opened:
+            with urllib.request.urlopen(got["url"], timeout=5) as opened:  # noqa: S310 - a test's own
                 return {"statusCode": 200, "body": json.dumps({"length": len(opened.read())})}
         except OSError as error:
             return {"statusCode": 200, "body": json.dumps({"error": str(error)})}
