@@ -8,12 +8,11 @@ A keyword of an operation or a schema that has no place on the page is an error,
 import argparse
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
-Json = Mapping[str, Any]
+from infra.document import PATH, document
 
-DOCUMENT = Path(__file__).resolve().parents[1] / "lambda" / "api" / "openapi.json"
+Json = Mapping[str, Any]
 
 _KEYWORDS = {
     *("$ref", "oneOf", "type", "enum", "format", "description", "pattern", "minLength", "maxLength", "minimum"),
@@ -27,11 +26,11 @@ class DocumentError(Exception):
     """The document says something that the page has no place for. The message names it."""
 
 
-def page(document: Json) -> str:
+def page(api: Json) -> str:
     """The page as Markdown. DocumentError where the document says what is not known here."""
-    info = document["info"]
-    operations = [_operation(document, path, method) for path, item in document["paths"].items() for method in item]
-    objects = [_object(name, schema) for name, schema in document["components"]["schemas"].items()]
+    info = api["info"]
+    operations = [_operation(api, path, method) for path, item in api["paths"].items() for method in item]
+    objects = [_object(name, schema) for name, schema in api["components"]["schemas"].items()]
     parts = [
         f"# {info['title']} API: reference",
         "Written by `make reference` from `lambda/api/openapi.json`, which the API serves under `/openapi.json`. How "
@@ -39,7 +38,7 @@ def page(document: Json) -> str:
         f"Version {info['version']}. {info['summary']} {info['description']}",
         "## Who may call",
         "Every request, whatever its path, carries one of these headers:",
-        _table(("header", "what"), [(f"`{item['name']}`", item["description"]) for item in _schemes(document)]),
+        _table(("header", "what"), [(f"`{item['name']}`", item["description"]) for item in _schemes(api)]),
         *operations,
         "## Objects",
         "Nothing but the members that are listed is taken or given, unless the object says otherwise.",
@@ -47,16 +46,16 @@ def page(document: Json) -> str:
         "## Problems",
         "Every answer with a status from 400 on is a [Problem](#problem), and so is what failed in a batch. `code` is "
         "one of these:",
-        problem_table(document),
+        problem_table(api),
     ]
     return "\n\n".join(parts) + "\n"
 
 
-def problem_table(document: Json) -> str:
+def problem_table(api: Json) -> str:
     """Every problem code with status, who says it, what it means and what to do; in the order of the statuses."""
     rows = [
         (f"`{item['code']}`", str(item["status"]), _speakers(item), item["meaning"], item["remedy"])
-        for item in sorted(document["x-problems"], key=lambda item: int(item["status"]))
+        for item in sorted(api["x-problems"], key=lambda item: int(item["status"]))
     ]
     return _table(("code", "status", "said by", "what it means", "what to do"), rows)
 
@@ -65,13 +64,13 @@ def _speakers(problem: Json) -> str:
     return _listed([_SPEAKERS[name] for name in problem["by"]])
 
 
-def _schemes(document: Json) -> list[Json]:
-    schemes = document["components"]["securitySchemes"]
-    return [schemes[name] for alternative in document["security"] for name in alternative]
+def _schemes(api: Json) -> list[Json]:
+    schemes = api["components"]["securitySchemes"]
+    return [schemes[name] for alternative in api["security"] for name in alternative]
 
 
-def _operation(document: Json, path: str, method: str) -> str:
-    said = document["paths"][path][method]
+def _operation(api: Json, path: str, method: str) -> str:
+    said = api["paths"][path][method]
     known = {"operationId", "tags", "summary", "description", "parameters", "requestBody", "responses"}
     _refuse_unknown(said, known, f"{method} {path}")
     parts = [f"## {method.upper()} {path}", ". ".join([said["summary"], *filter(None, [said.get("description")])])]
@@ -88,7 +87,7 @@ def _operation(document: Json, path: str, method: str) -> str:
         parts += [
             _example(item) for content in body["content"].values() for item in content.get("examples", {}).values()
         ]
-    rows = [_answer(document, status, response) for status, response in said["responses"].items()]
+    rows = [_answer(api, status, response) for status, response in said["responses"].items()]
     parts.append(_table(("answer", "type", "headers", "when"), rows))
     return "\n\n".join(parts)
 
@@ -97,9 +96,9 @@ def _example(example: Json) -> str:
     return f"{example['summary']}:\n\n```json\n{json.dumps(example['value'])}\n```"
 
 
-def _answer(document: Json, status: str, response: Json) -> list[str]:
+def _answer(api: Json, status: str, response: Json) -> list[str]:
     if "$ref" in response:
-        response = document["components"]["responses"][_name(response["$ref"])]
+        response = api["components"]["responses"][_name(response["$ref"])]
     (content,) = response["content"].values()
     headers = [f"`{name}`: {header['description']}" for name, header in response.get("headers", {}).items()]
     return [status, _kind(content["schema"]), " ".join(headers), response["description"]]
@@ -153,7 +152,7 @@ def _plain(schema: Json, name: str) -> str:
     if name == "object":
         return "object"
     if name not in _TYPES:
-        raise DocumentError(f"{DOCUMENT.name} has the type {name!r}; say in {__name__} what a person calls it")
+        raise DocumentError(f"{PATH.name} has the type {name!r}; say in {__name__} what a person calls it")
     if schema.get("format") == "binary":
         return "bytes"
     words = [_TYPES[name]]
@@ -195,7 +194,7 @@ def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 def _refuse_unknown(said: Json, known: set[str], where: str) -> None:
     if unknown := sorted(set(said) - known):
-        raise DocumentError(f"{DOCUMENT.name}: {where} says {unknown}, which {__name__} has no place for; give it one")
+        raise DocumentError(f"{PATH.name}: {where} says {unknown}, which {__name__} has no place for; give it one")
 
 
 def main() -> None:
@@ -203,7 +202,7 @@ def main() -> None:
     argparse.ArgumentParser(
         prog="python -m infra.api_reference", description="Markdown of docs/api-reference.md"
     ).parse_args()
-    print(page(json.loads(DOCUMENT.read_text(encoding="utf-8"))), end="")
+    print(page(document()), end="")
 
 
 if __name__ == "__main__":

@@ -107,7 +107,11 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, dict
         assert run.outcome == "succeeded", run
         photo = sorted((laptop.photos / "bin-images").iterdir())[0]
         shutil.copy(photo, folder / "photo.jpg")
-        account.client("s3").upload_file(str(photo), RAW_BUCKET, f"{PREFIX}/bin-images/00001.jpg")
+        s3 = account.client("s3")
+        s3.upload_file(str(photo), RAW_BUCKET, f"{PREFIX}/bin-images/00001.jpg")
+        # The emulated internet shows buckets, and this one as https://photos.example/bins/.
+        s3.create_bucket(Bucket="bins", CreateBucketConfiguration={"LocationConstraint": account.region})
+        s3.upload_file(str(photo), "bins", "00001.jpg")
         api = predict.api(account)
         assert api.key
         yield folder, {"URL": api.url.rstrip("/"), "KEY": api.key, "BUCKET": RAW_BUCKET, "PATH": os.environ["PATH"]}

@@ -11,7 +11,8 @@ from typing import Any
 
 import pytest
 
-from infra.api_reference import DOCUMENT, DocumentError, page
+from infra.api_reference import DocumentError, page
+from infra.document import PATH
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = (ROOT / "docs" / "api-reference.md").read_text()
@@ -19,7 +20,7 @@ PAGE = (ROOT / "docs" / "api-reference.md").read_text()
 
 @pytest.fixture
 def document() -> Any:
-    return json.loads(DOCUMENT.read_text())
+    return json.loads(PATH.read_text())
 
 
 def rows(text: str) -> list[list[str]]:
