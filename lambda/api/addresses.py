@@ -36,7 +36,7 @@ _GLOBAL_UNICAST = ipaddress.ip_network("2000::/3")
 _NAT64 = ipaddress.ip_network("64:ff9b::/96")
 _COMPATIBLE = ipaddress.ip_network("::/96")
 _TRANSLATED = ipaddress.ip_network("::ffff:0:0:0/96")
-_ISATAP = (0x00005EFE, 0x02005EFE)  # upper half of an interface identifier that ends in an IPv4 address
+_ISATAP = 0x00005EFE  # upper half of an interface identifier that ends in an IPv4 address, but for two bits
 
 
 def is_public(address: Address) -> bool:
@@ -60,7 +60,7 @@ def embedded(address: IPv6Address) -> tuple[IPv4Address, ...]:
     low = IPv4Address(int(address) & 0xFFFFFFFF)
     if any(address in network for network in (_NAT64, _COMPATIBLE, _TRANSLATED)):
         found.append(low)
-    if (int(address) >> 32) & 0xFFFFFFFF in _ISATAP:
+    if (int(address) >> 32) & 0xFCFFFFFF == _ISATAP:
         found.append(low)
     return tuple(found)
 

@@ -1,13 +1,16 @@
 """One deadline for work that waits in several places."""
 
-import io
-import socket
 import threading
 import time
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import TypeVar
 
 Result = TypeVar("Result")
+
+# Work that overran its deadline goes on where nobody waits for it. More of it than this is not begun: a caller who
+# names many slow hosts must not fill the process with threads.
+_MAX_THREADS = 32
+_slots = threading.BoundedSemaphore(_MAX_THREADS)
 
 
 class Deadline:
@@ -23,55 +26,37 @@ class Deadline:
             raise TimeoutError("the deadline has passed")
         return left
 
-
-class TimedSocket:
-    """A socket as http.client uses one. Each read may take what is left of the deadline, so that a remote which sends
-    a byte now and then is cut off all the same."""
-
-    def __init__(self, connection: socket.socket, deadline: Deadline) -> None:
-        self._connection = connection
-        self._deadline = deadline
-
-    def sendall(self, data: Any) -> None:
-        self._connection.settimeout(self._deadline.left())
-        self._connection.sendall(data)
-
-    def makefile(self, _mode: str) -> io.BufferedReader:
-        return io.BufferedReader(_TimedReader(self._connection, self._deadline))
-
-    def close(self) -> None:
-        """The connection is closed by who opened it."""
-
-
-class _TimedReader(io.RawIOBase):
-    def __init__(self, connection: socket.socket, deadline: Deadline) -> None:
-        self._connection = connection
-        self._deadline = deadline
-
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: Any) -> int:
-        self._connection.settimeout(self._deadline.left())
-        return self._connection.recv_into(buffer)
+    def sooner(self, seconds: float) -> "Deadline":
+        """A deadline in `seconds`, or this one when it comes first."""
+        other = Deadline(seconds)
+        other._end = min(other._end, self._end)
+        return other
 
 
 def in_time(work: Callable[[], Result], deadline: Deadline) -> Result:
     """Run `work` on a thread, where it takes no time limit of ours; TimeoutError when it is not done in time.
 
-    The thread is left to itself then.
+    The thread is left to itself then. What `work` raises is raised here.
     """
     results: list[Result] = []
-    errors: list[Exception] = []
+    errors: list[BaseException] = []
 
     def run() -> None:
         try:
             results.append(work())
-        except Exception as error:
+        except BaseException as error:
             errors.append(error)
+        finally:
+            _slots.release()
 
+    if not _slots.acquire(timeout=deadline.left()):
+        raise TimeoutError("the deadline has passed: too much work that overran its own is still going on")
     thread = threading.Thread(target=run, name="in-time", daemon=True)
-    thread.start()
+    try:
+        thread.start()
+    except BaseException:
+        _slots.release()
+        raise
     thread.join(deadline.left())
     if errors:
         raise errors[0]
