@@ -10,6 +10,7 @@ PYTHON ?= python3
 UV_VERSION := 0.13.8
 BIN := .venv/bin
 BUILD ?= build/run
+CLIENT := clients/python
 
 # What `make run` and `make up` take on their command line (never from the environment): each variable is the option of
 # `python -m local` of that name.
@@ -144,14 +145,14 @@ requirements: .venv/uv ## resolve requirements/*.in anew into pinned files
 	$(BIN)/python -m pip install -q --disable-pip-version-check uv==$(UV_VERSION)
 	@touch $@
 
-.venv/installed: .venv/uv requirements/dev.txt
+.venv/installed: .venv/uv requirements/dev.txt $(CLIENT)/pyproject.toml
 	@echo "installing requirements/dev.txt into .venv (about 6 GB, mostly torch; minutes on a first machine)"
-	$(BIN)/uv pip install -q --python $(BIN)/python -r requirements/dev.txt
+	$(BIN)/uv pip install -q --python $(BIN)/python -r requirements/dev.txt -e $(CLIENT)
 	@touch $@
 
-.venv-deploy/installed: .venv/uv requirements/deploy.txt
+.venv-deploy/installed: .venv/uv requirements/deploy.txt $(CLIENT)/pyproject.toml
 	$(PYTHON) -m venv .venv-deploy
-	$(BIN)/uv pip install -q --python .venv-deploy/bin/python -r requirements/deploy.txt
+	$(BIN)/uv pip install -q --python .venv-deploy/bin/python -r requirements/deploy.txt -e $(CLIENT)
 	@touch $@
 
 # The CDK CLI, on the Node that the Python environment brings.
