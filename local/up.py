@@ -6,6 +6,7 @@ from typing import TextIO, cast
 
 from local.display import PatientStream, make_display
 from local.emulator import children
+from local.emulator.internet.sites import PHOTOS
 from local.errors import LocalError
 from local.platform import Platform, deployed, running_emulator
 from local.run import only_one
@@ -49,7 +50,8 @@ def _how_to_use(platform: Platform, variables: Path) -> str:
         platform.client("s3").list_objects_v2(Bucket=RAW_BUCKET, Prefix=f"{PREFIX}/", MaxKeys=10).get("Contents", [])
     )
     photos = [item["Key"] for item in found if item["Key"].endswith((".jpg", ".jpeg", ".png", ".webp"))]
-    body = json.dumps({"s3_uri": f"s3://{RAW_BUCKET}/{photos[0] if photos else f'{PREFIX}/bin-images/NAME.jpg'}"})
+    photo = f"{RAW_BUCKET}/{photos[0] if photos else f'{PREFIX}/bin-images/NAME.jpg'}"
+    in_s3, by_url = json.dumps({"s3_uri": f"s3://{photo}"}), json.dumps({"image_url": f"https://{PHOTOS}/{photo}"})
     empty = (
         "" if photos else "\nIt holds no photos yet: make run uploads them, or make upload DATA=../photos ENV=laptop.\n"
     )
@@ -66,6 +68,8 @@ Model packages of earlier runs are in it; photos and the history of runs last as
   aws sagemaker list-pipeline-executions --pipeline-name {NAMES.pipeline}
   curl -s {place.predictions} \\
     -H 'x-api-key: {place.key}' -H 'content-type: application/json' \\
-    -d '{body}'
+    -d '{in_s3}'
+  ... -d '{by_url}'
+                                             the same photo by URL, from a web site that only this account sees
   make down                                  the end; the next `make up` or `make run` goes on from there
 """

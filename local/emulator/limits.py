@@ -50,7 +50,7 @@ LIMITS = (
         "Functions",
         ("Lambda::Function", "Lambda::EventSourceMapping", "Logs::LogGroup"),
         "the deployed code with its environment and time limit, asynchronous retries with the failure destination, "
-        "batches of a queue with partial failures",
+        "batches of a queue with partial failures, requests to the internet (to sites of this machine's, over TLS)",
         "the Lambda runtime (functions run on this machine's Python), memory limits, concurrency limits, cold start "
         "times, retention and encryption of logs, tracing",
     ),
@@ -79,7 +79,8 @@ LIMITS = (
             "ApiGateway::UsagePlan",
             "ApiGateway::UsagePlanKey",
         ),
-        "keys, usage plans with their limits, models of bodies, the function's answer",
+        "keys, usage plans with their limits, models of bodies by content type, binary bodies, the sizes that API "
+        "Gateway and Lambda take, the function's answer, API Gateway's own answers in the API's words",
         "IAM authorization, TLS, custom domains, access logs, the limits of API Gateway itself",
     ),
     Limit(
