@@ -74,13 +74,10 @@ def about_function(stack: Stack, settings: Settings, data: DataStack) -> lambda_
     )
     role = secure.role_of(function)
     allow(role, "Endpoint", ["sagemaker:DescribeEndpoint"], [arn("sagemaker", f"endpoint/{names.endpoint}")])
-    allow(
-        role,
-        "ModelInService",
-        ["sagemaker:DescribeEndpointConfig", "sagemaker:DescribeModel"],
-        [arn("sagemaker", "endpoint-config/*"), arn("sagemaker", "model/*")],
-        why_wildcard="CloudFormation names both anew at each release.",
-    )
+    why = "CloudFormation names it anew at each release."
+    configs, models = (arn("sagemaker", f"{kind}/*") for kind in ("endpoint-config", "model"))
+    allow(role, "EndpointConfig", ["sagemaker:DescribeEndpointConfig"], [configs], why_wildcard=why)
+    allow(role, "Model", ["sagemaker:DescribeModel"], [models], why_wildcard=why)
     _waited_for(function)
     return function
 

@@ -1,5 +1,6 @@
 """The serving stack: nothing before the first model, then one that scales and can be taken back."""
 
+import json
 import re
 from typing import Any
 
@@ -9,7 +10,7 @@ from infra.alarms import rollback_alarms
 from infra.constructs.local_disk import has_local_disk
 from infra.settings import read_settings
 from tests.infra.conftest import AppOf
-from tests.infra.synth import Synthesized, contexts, text
+from tests.infra.synth import ROOT, Synthesized, contexts, text
 from tests.infra.templates import OTHERWISE
 
 PACKAGE = "arn:aws:sagemaker:eu-central-1:123456789012:model-package/tally-dev/7"
@@ -54,6 +55,16 @@ def test_a_release_replaces_model_and_configuration_but_not_the_endpoint(dev: Sy
     assert "ModelName" not in model
     assert "EndpointConfigName" not in config
     assert endpoint["EndpointName"] == "tally-dev"
+
+
+def test_the_servers_own_variable_takes_none_from_a_package() -> None:
+    """CreateModel once refused an environment beside that of a package (sagemaker-python-sdk, issue 3397), and nobody
+    documents what becomes of both. Packages of our pipeline have none, so there is nothing to lose."""
+    definition = json.loads((ROOT / "tests" / "pipeline" / "definition.json").read_text())
+    containers = re.findall(r'"Containers": (\[.*?\])', json.dumps(definition))
+    assert containers
+    for written in containers:
+        assert [container.keys() for container in json.loads(written)] == [{"Image", "ModelDataUrl"}]
 
 
 def test_nothing_else_hangs_on_the_stack(dev: Synthesized) -> None:

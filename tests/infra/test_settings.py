@@ -24,6 +24,37 @@ WRONG: list[tuple[dict[str, Any], str]] = [
     ({"network": {"subnet_ids": "subnet-1"}}, "network.subnet_ids is 'subnet-1'; it must be a list of texts"),
     ({"api": {"auth": "none"}}, "environments.dev.api.auth is 'none'; it must be 'api_key' or 'iam'"),
     ({"api": {"domain_name": "a.org"}}, "api.domain_name is 'a.org'; it must be given together with certificate_arn"),
+    ({"api": {"extra_buckets": ["a"]}}, "environments.dev.api.extra_buckets is not a setting; there are: allow_http"),
+    (
+        {"api": {"raw_prefixes": "photos/"}},
+        "environments.dev.api.raw_prefixes is 'photos/'; it must be a list of texts",
+    ),
+    (
+        {"api": {"raw_prefixes": ["photos"]}},
+        "environments.dev.api.raw_prefixes is 'photos'; it must be prefixes such as",
+    ),
+    ({"api": {"raw_prefixes": ["/photos/"]}}, "raw_prefixes is '/photos/'; it must be prefixes such as photos/"),
+    ({"api": {"raw_prefixes": ["a*/"]}}, "raw_prefixes is 'a*/'; it must be prefixes"),
+    ({"api": {"raw_prefixes": ["${aws:username}/"]}}, "raw_prefixes is '${aws:username}/'; it must be prefixes"),
+    ({"api": {"raw_prefixes": ["a,b/"]}}, "raw_prefixes is 'a,b/'; it must be prefixes"),
+    (
+        {"api": {"extra_sources": ["ours"]}},
+        "extra_sources is 'ours'; it must be places such as BUCKET/photos/, or BUCKET/",
+    ),
+    (
+        {"api": {"extra_sources": ["ours/bins"]}},
+        "extra_sources is 'ours/bins'; it must be places such as BUCKET/photos/",
+    ),
+    ({"api": {"extra_sources": ["*/"]}}, "extra_sources is '*/'; it must be places"),
+    ({"api": {"extra_sources": ["our..s/"]}}, "extra_sources is 'our..s/'; it must be places"),
+    ({"api": {"extra_sources": ["s3://ours/"]}}, "extra_sources is 's3://ours/'; it must be places"),
+    ({"api": {"pass_probability": 0.5}}, "environments.dev.api.pass_probability is 0.5; it must be above 0.5, and at"),
+    ({"api": {"pass_probability": 1.01}}, "api.pass_probability is 1.01; it must be above 0.5, and at most 1"),
+    ({"api": {"pass_probability": float("nan")}}, "api.pass_probability is nan; it must be above 0.5, and at most 1"),
+    ({"api": {"pass_probability": "0.9"}}, "api.pass_probability is '0.9'; it must be a number"),
+    ({"api": {"pass_probability": True}}, "api.pass_probability is True; it must be a number"),
+    ({"api": {"fail_probability": 0.2}}, "api.fail_probability is 0.2; it must be at least 0, and below 0.2"),
+    ({"api": {"fail_probability": -0.1}}, "api.fail_probability is -0.1; it must be at least 0, and below 0.2"),
     ({"training": {"spot": "yes"}}, "environments.dev.training.spot is 'yes'; it must be true or false"),
     ({"training": {"parameters": {"Epochs": [1]}}}, "training.parameters.Epochs is [1]; it must be str or int"),
     ({"training": {"weekly_prefix": "/photos/"}}, "training.weekly_prefix is '/photos/'; it must be a prefix such as"),
@@ -55,6 +86,19 @@ def test_an_override_replaces_one_value_and_keeps_its_neighbours() -> None:
     settings = read_settings(ENVIRONMENTS, "dev", {"serving": {"max_instances": 7}})
     assert settings.serving.max_instances == 7
     assert settings.serving.bake_minutes == ENVIRONMENTS["dev"]["serving"]["bake_minutes"]
+
+
+def test_probabilities_may_be_whole_numbers_and_places_whole_buckets() -> None:
+    api = {
+        "pass_probability": 1,
+        "fail_probability": 0,
+        "raw_prefixes": [""],
+        "extra_sources": ["ours/", "a.b-c/d/e!_.'()-/"],
+    }
+    settings = read_settings(ENVIRONMENTS, "dev", {"api": api})
+    assert (settings.api.pass_probability, settings.api.fail_probability) == (1, 0)
+    assert settings.api.raw_prefixes == ("",)
+    assert settings.api.extra_sources == ("ours/", "a.b-c/d/e!_.'()-/")
 
 
 def test_names_of_two_environments_never_meet() -> None:
