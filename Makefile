@@ -17,7 +17,7 @@ CLIENT := clients/python
 RUN_VARIABLES := DATA GROUPS LIST BACKBONE WEIGHTS IMAGE_SIZE EPOCHS BASELINE_EPOCHS HPO_EPOCHS HPO_JOBS \
 	HPO_PARALLELISM INSTANCES MAX_INSTANCES SAMPLE_PHOTOS SEED PORT PARAMETER
 # Operating commands take theirs likewise, as options of `python -m ops`.
-OPS_VARIABLES := ENV EXECUTION_POLICY OVERRIDES VERSION RUN PREFIX S3_URI IMAGE_URL
+OPS_VARIABLES := ENV EXECUTION_POLICY OVERRIDES VERSION RUN PREFIX S3_URI IMAGE_URL PHOTO EXPECTED_COUNT
 
 option = --$(subst _,-,$(shell echo $(1) | tr A-Z a-z))
 quoted = '$(subst ','\'',$(1))'
@@ -90,10 +90,10 @@ approve: $(TOOLS)/installed ## put a version into service: ENV=dev VERSION=3
 rollback: $(TOOLS)/installed ## go back to an older version: ENV=dev [VERSION=2]
 	$(OPS) rollback $(if $(VERSION),$(call quoted,$(VERSION))) $(call given,ENV)
 
-predict: $(TOOLS)/installed ## ask the API: ENV=dev S3_URI=s3://... or IMAGE_URL=https://...
-	$(OPS) predict $(call given,ENV S3_URI IMAGE_URL)
+predict: $(TOOLS)/installed ## ask the API: ENV=dev PHOTO=bin.jpg, S3_URI=s3://... or IMAGE_URL=https://... [EXPECTED_COUNT=3]
+	$(OPS) predict $(call given,ENV PHOTO S3_URI IMAGE_URL EXPECTED_COUNT)
 
-status: $(TOOLS)/installed ## stacks, model in service, runs, alarms: ENV=dev
+status: $(TOOLS)/installed ## stacks, model in service, the API, runs, alarms: ENV=dev
 	$(OPS) status $(call given,ENV)
 
 destroy: $(TOOLS)/installed $(CDK) ## delete an environment, after asking: ENV=dev

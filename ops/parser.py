@@ -81,8 +81,13 @@ def _models(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> Non
         verb.add_argument("--no-wait", action="store_true", help="return as soon as the release is on its way")
     predict = _verb(verbs, "predict", "ask the API to count the objects in a photo")
     photo = predict.add_mutually_exclusive_group(required=True)
-    photo.add_argument("--s3-uri", metavar="URI", help="a photo in an allowed bucket")
+    photo.add_argument("--s3-uri", metavar="URI", help="a photo in a place in S3 that the settings allow")
     photo.add_argument("--image-url", metavar="URL", help="a photo at a public address")
+    photo.add_argument("--photo", type=Path, metavar="FILE", help="a photo on this machine, at most 4 MiB")
+    predict.add_argument("--version-id", metavar="ID", help="version of the object in S3")
+    predict.add_argument(
+        "--expected-count", type=int, metavar="N", help="objects that it should show: asks for a decision"
+    )
     predict.add_argument(
         "--show-key", action="store_true", help="print the API's address and key as a curl command too"
     )

@@ -1,21 +1,19 @@
-"""Asks the API for a count, as any client would."""
+"""Asks the API for a count, as any client would: with the client of `clients/python`."""
 
-import json
-import urllib.error
-import urllib.request
-from collections.abc import Mapping
+import contextlib
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
-
-from botocore.auth import SigV4Auth
-from botocore.awsrequest import AWSRequest
 
 from infra.names import STAGE
 from ops.account import Account
 from ops.errors import OpsError
+from tally_client import ApiProblem, Client, Health, NoAnswer, TallyError, UnexpectedAnswer, photos
+from tally_client.iam import Signer
 
-_SECONDS = 35  # API Gateway gives up after 29
 PATH = "predictions"
+_HEALTH_SECONDS = 10.0  # a person waits for the answer
 
 
 @dataclass(frozen=True)
@@ -32,7 +30,7 @@ class Api:
 
 
 class PredictionError(OpsError):
-    """The API answered with a problem; `status` is HTTP's (0: no answer), `problem` the body."""
+    """The API did not do as it was asked; `status` is HTTP's (0: no answer), `problem` its own words."""
 
     def __init__(self, message: str, status: int, problem: Mapping[str, Any]):
         super().__init__(message)
@@ -50,49 +48,61 @@ def api(account: Account) -> Api:
     return Api(url, _key(account, outputs))
 
 
-def predict(account: Account, *, s3_uri: str | None = None, image_url: str | None = None) -> dict[str, Any]:
-    """The API's answer: count, confidence, probabilities, model, request_id.
-
-    PredictionError when it answers with a problem. Exactly one of `s3_uri` and `image_url` is given.
-    """
-    if (s3_uri is None) == (image_url is None):
-        raise OpsError("give --s3-uri or --image-url, and only one of them")
+def client(account: Account, **options: Any) -> Client:
+    """A client of this environment's API, with its key, or signing with the account's credentials; `options` are the
+    client's own: timeout, retries. OpsError when the API is not deployed."""
     place = api(account)
-    body = json.dumps({"s3_uri": s3_uri} if s3_uri else {"image_url": image_url}).encode()
-    headers = {"content-type": "application/json"}
-    if place.key:
-        headers["x-api-key"] = place.key
-    else:
-        signed = AWSRequest("POST", place.predictions, headers, body)
-        SigV4Auth(account.session.get_credentials(), "execute-api", account.region).add_auth(signed)
-        headers = dict(signed.headers)
-    # A proxy on the way to the Internet is none on the way to this machine.
-    handlers = [urllib.request.ProxyHandler({})] if account.endpoint_url else []
-    request = urllib.request.Request(place.predictions, body, headers, method="POST")  # noqa: S310  # our own API
-    return _answer(urllib.request.build_opener(*handlers), request)
+    with _told():
+        if place.key is None:
+            return Client(place.url, sign=Signer(account.session, account.region), **options)
+        return Client(place.url, place.key, **options)
 
 
-def _answer(opener: urllib.request.OpenerDirector, request: urllib.request.Request) -> dict[str, Any]:
+def predict(
+    account: Account,
+    *,
+    s3_uri: str | None = None,
+    image_url: str | None = None,
+    photo: bytes | Path | None = None,
+    version_id: str | None = None,
+    expected_count: int | None = None,
+) -> dict[str, Any]:
+    """The API's answer as in its JSON: count, confidence, probabilities, model, request_id, timings; with
+    `expected_count` also matches, expected_probability and decision.
+
+    PredictionError when it answers with a problem or not at all; OpsError unless exactly one of `s3_uri`, `image_url`
+    and `photo` (a file, or its bytes) is given.
+    """
+    with client(account) as tally, _told():
+        found = tally.predict(
+            s3_uri=s3_uri, image_url=image_url, photo=photo, version_id=version_id, expected_count=expected_count
+        )
+    return found.to_dict()
+
+
+def media_type(photo: Path) -> str:
+    """The content type to send a photo with. OpsError when the API would not take it."""
+    with _told():
+        return photos.read(photo)[1]
+
+
+def health(account: Account) -> Health:
+    """What the API says of itself. PredictionError when it is not well: status 503 while no model is in service."""
+    with client(account, timeout=_HEALTH_SECONDS) as tally, _told():
+        return tally.health()
+
+
+@contextlib.contextmanager
+def _told() -> Iterator[None]:
+    """The client's errors as those of operating commands."""
     try:
-        with opener.open(request, timeout=_SECONDS) as response:
-            result: dict[str, Any] = json.loads(response.read())
-            return result
-    except urllib.error.HTTPError as error:
-        problem = _parsed(error.read())
-        detail = problem.get("detail") or problem.get("message") or error.reason
-        trace = f" (request {problem['request_id']})" if "request_id" in problem else ""
-        title = problem.get("title") or "the API refused"
-        raise PredictionError(f"{error.code} {title}: {detail}{trace}", error.code, problem) from error
-    except OSError as error:
-        raise PredictionError(f"no answer from {request.full_url}: {error}", 0, {}) from error
-
-
-def _parsed(body: bytes) -> dict[str, Any]:
-    try:
-        value = json.loads(body)
-    except ValueError:
-        return {}
-    return value if isinstance(value, dict) else {}
+        yield
+    except ApiProblem as error:
+        raise PredictionError(str(error), error.status, error.problem.to_dict()) from error
+    except (NoAnswer, UnexpectedAnswer) as error:
+        raise PredictionError(str(error), error.status if isinstance(error, UnexpectedAnswer) else 0, {}) from error
+    except TallyError as error:
+        raise OpsError(str(error)) from error
 
 
 def _key(account: Account, outputs: Mapping[str, str]) -> str | None:

@@ -65,6 +65,7 @@ def print_status(now: Status, stream: TextIO) -> None:
     out.print()
     out.print(Text(f"endpoint: {now.endpoint or 'none'}"))
     out.print(Text(f"model in service: {now.model or 'none'}"))
+    out.print(Text(f"API: {now.api or 'none'}", "" if now.answers else "bold red"))
     for queue, count in now.dead_letters.items():
         out.print(Text(f"{queue}: {count} messages that nobody could handle", "bold red" if count else ""))
     for alarm in now.alarms:

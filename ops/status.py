@@ -6,30 +6,33 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from infra.names import STACKS, VARIANT
-from ops import runs
+from ops import predict, runs
 from ops.account import Account
-from ops.errors import code
+from ops.errors import OpsError, code
 from ops.packages import in_service
 from ops.runs import Run
 
 
 @dataclass(frozen=True)
 class Status:
-    """What `status` shows. `stacks` by kind, None where not deployed; `endpoint` None without a model; `dead_letters`:
+    """What `status` shows. `stacks` by kind, None where not deployed; `endpoint` None without a model; `api`: what it
+    says of itself, None where not deployed, and `answers`: whether it is well, or has no model yet; `dead_letters`:
     messages by queue that nobody could handle."""
 
     stacks: dict[str, str | None]
     endpoint: str | None
     model: str | None
+    api: str | None
+    answers: bool
     runs: list[Run]
     alarms: list[str]
     dead_letters: dict[str, int]
 
     @property
     def healthy(self) -> bool:
-        """All stacks complete, no alarm, nothing in the dead-letter queue."""
+        """All stacks complete, the API well, no alarm, nothing in the dead-letter queue."""
         complete = all(state and state.endswith("_COMPLETE") and "ROLLBACK" not in state for state in self.plain())
-        return complete and not self.alarms and not any(self.dead_letters.values())
+        return complete and self.answers and not self.alarms and not any(self.dead_letters.values())
 
     def plain(self) -> list[str | None]:
         """Stack statuses; a serving stack that went back to the former model is as good as complete."""
@@ -42,10 +45,14 @@ class Status:
 def status(account: Account) -> Status:
     """Look at everything once."""
     stacks = account.stacks()
+    model = in_service(account) if "serving" in stacks else None
+    api, answers = _api(account, model) if "api" in stacks else (None, True)
     return Status(
         stacks={kind: stacks[kind]["StackStatus"] if kind in stacks else None for kind in STACKS},
         endpoint=_endpoint(account),
-        model=in_service(account) if "serving" in stacks else None,
+        model=model,
+        api=api,
+        answers=answers,
         runs=runs.recent(account, 3) if "training" in stacks else [],
         alarms=_alarms(account),
         dead_letters=_dead_letters(account),
@@ -65,6 +72,17 @@ def _endpoint(account: Account) -> str | None:
     )
     why = answer.get("FailureReason")
     return f"{answer['EndpointStatus']}{counts}" + (f": {why}" if why else "")
+
+
+def _api(account: Account, model: str | None) -> tuple[str, bool]:
+    """What the API says, and whether that is well: before the first release it has no model, which is no fault."""
+    try:
+        health = predict.health(account)
+    except predict.PredictionError as error:
+        return str(error), model is None and error.problem.get("code") == "no_model"
+    except OpsError as error:
+        return str(error), False
+    return f"ok, {health.package} version {health.version}, endpoint {health.endpoint}", True
 
 
 def _alarms(account: Account) -> list[str]:

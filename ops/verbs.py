@@ -5,7 +5,7 @@ import json
 import shlex
 import sys
 from collections.abc import Callable
-from typing import TextIO
+from typing import Any, TextIO
 
 from ops import destroy as teardown
 from ops import packages, predict, release, runs, show, watch
@@ -177,19 +177,24 @@ def _release(account: Account, version: str, options: Options, stream: TextIO) -
 
 def _predict(options: Options, stream: TextIO) -> int:
     account = _account(options)
+    asked = {name: getattr(options, name) for name in ("s3_uri", "image_url", "photo", "version_id", "expected_count")}
     if options.show_key:
-        print(_curl(predict.api(account), options), file=stream)
-    answer = predict.predict(account, s3_uri=options.s3_uri, image_url=options.image_url)
-    print(json.dumps(answer), file=stream)
+        print(_curl(predict.api(account), asked), file=stream)
+    print(json.dumps(predict.predict(account, **asked)), file=stream)
     return 0
 
 
-def _curl(place: predict.Api, options: Options) -> str:
+def _curl(place: predict.Api, asked: dict[str, Any]) -> str:
     """The request as a command, with the key. A signed one needs the credentials as well."""
-    body = {"s3_uri": options.s3_uri} if options.s3_uri else {"image_url": options.image_url}
     opener = ["-H", f"x-api-key: {place.key}"] if place.key else ["--aws-sigv4", "aws:amz", "--user", "KEY:SECRET"]
-    words = ["curl", place.predictions, "-H", "content-type: application/json", *opener, "-d", json.dumps(body)]
-    return shlex.join(words)
+    given = {name: value for name, value in asked.items() if value is not None}
+    if photo := given.pop("photo", None):
+        query = f"?expected_count={given['expected_count']}" if "expected_count" in given else ""
+        url = place.predictions + query
+        body = ["-H", f"content-type: {predict.media_type(photo)}", "--data-binary", f"@{photo}"]
+    else:
+        url, body = place.predictions, ["-H", "content-type: application/json", "-d", json.dumps(given)]
+    return shlex.join(["curl", url, *opener, *body])
 
 
 def _status(options: Options, stream: TextIO) -> int:

@@ -20,6 +20,7 @@ FORBIDDEN = {
     "infra": OURS - {"infra", "pipeline"} | TORCH,
     "ops": OURS - {"ops", "infra"} | TORCH | {"aws_cdk", "sagemaker"},
     "local": {"tally", "app"} | TORCH | {"aws_cdk", "sagemaker"},
+    "clients": OURS | TORCH | AWS - {"botocore"},  # botocore signs, in tally_client.iam alone
 }
 # What ops and local may know of infra: names and settings, which load no CDK.
 PLAIN = {"infra.names", "infra.settings"}
@@ -52,7 +53,8 @@ def test_operating_needs_no_cdk(folder: str) -> None:
     subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True)
 
 
-PACKAGES = [ROOT / "model_code" / "tally", *(ROOT / name for name in ("pipeline", "infra", "ops", "local"))]
+CLIENT = ROOT / "clients" / "python" / "src" / "tally_client"
+PACKAGES = [CLIENT, ROOT / "model_code" / "tally", *(ROOT / name for name in ("pipeline", "infra", "ops", "local"))]
 
 
 @pytest.mark.parametrize("package", PACKAGES, ids=lambda p: p.name)

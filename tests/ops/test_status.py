@@ -5,10 +5,13 @@ from datetime import UTC, datetime
 
 import pytest
 
+from ops import predict
 from ops.account import Account
+from ops.errors import OpsError
 from ops.runs import Run
 from ops.show import packages_table, print_status, runs_table
 from ops.status import Status, status
+from tally_client import Health
 from tests.ops.conftest import register, serve, template
 
 
@@ -50,6 +53,53 @@ def test_dead_letters_are_counted(account: Account) -> None:
     assert status(account).dead_letters == {"tally-dev-release-dead": 1}
 
 
+class Answers:
+    """Stands for the API: what it says when asked for its health."""
+
+    def __init__(self, says: Health | OpsError) -> None:
+        self._says = says
+
+    def __call__(self, _account: Account) -> Health:
+        if isinstance(self._says, OpsError):
+            raise self._says
+        return self._says
+
+
+NO_MODEL = predict.PredictionError("503 no_model: no model is in service yet", 503, {"code": "no_model"})
+
+
+@pytest.mark.parametrize("released", [False, True], ids=["before the first release", "after it"])
+@pytest.mark.parametrize(
+    ("says", "line", "well"),
+    [
+        (Health("InService", "tally-dev", 1, "r"), "API: ok, tally-dev version 1, endpoint InService", (True, True)),
+        (NO_MODEL, "API: 503 no_model: no model is in service yet", (True, False)),
+        (predict.PredictionError("no answer from x", 0, {}), "API: no answer from x", (False, False)),
+        (OpsError("stack tally-dev-api has no output"), "API: stack tally-dev-api has no output", (False, False)),
+    ],
+    ids=["ok", "no model", "no answer", "no output"],
+)
+@pytest.mark.usefixtures("group")
+def test_the_api_is_asked_itself_and_no_model_is_a_fault_only_after_a_release(
+    account: Account,
+    monkeypatch: pytest.MonkeyPatch,
+    says: Health | OpsError,
+    line: str,
+    well: tuple[bool, bool],
+    released: bool,
+) -> None:
+    topic = {"Topic": {"Type": "AWS::SNS::Topic", "Properties": {"TopicName": "api"}}}
+    account.client("cloudformation").create_stack(
+        StackName="tally-dev-api", TemplateBody=template(topic, Url="https://a/v1/")
+    )
+    if released:
+        serve(account, register(account))
+    monkeypatch.setattr(predict, "health", Answers(says))
+    now = status(account)
+    assert line in printed(now)
+    assert now.answers is well[released]
+
+
 KINDS = ("data", "serving", "release", "training", "api", "operations")
 
 
@@ -61,11 +111,13 @@ KINDS = ("data", "serving", "release", "training", "api", "operations")
         ({"stacks": dict.fromkeys(KINDS, "UPDATE_COMPLETE") | {"data": "UPDATE_ROLLBACK_COMPLETE"}}, False),
         ({"stacks": dict.fromkeys(KINDS, "UPDATE_COMPLETE") | {"serving": "UPDATE_ROLLBACK_FAILED"}}, False),
         ({"alarms": ["tally-dev-a: bad"]}, False),
+        ({"answers": False}, False),
         ({"dead_letters": {"tally-dev-release-dead": 1}}, False),
     ],
 )
 def test_health(change: dict[str, object], healthy: bool) -> None:
-    good = {"stacks": dict.fromkeys(KINDS, "CREATE_COMPLETE"), "endpoint": "InService", "model": "arn:package/1"}
+    good = {"stacks": dict.fromkeys(KINDS, "CREATE_COMPLETE"), "endpoint": "InService", "model": "arn:package/1",
+            "api": "ok", "answers": True}  # fmt: skip
     rest = {"runs": [], "alarms": [], "dead_letters": {"tally-dev-release-dead": 0}}
     assert Status(**{**good, **rest, **change}).healthy is healthy  # type: ignore[arg-type]
 
