@@ -58,6 +58,8 @@ def test_stage_is_throttled_traced_and_logged(dev: Synthesized) -> None:
     assert (every["ThrottlingRateLimit"], every["ThrottlingBurstLimit"]) == (20, 40)
     assert (every["LoggingLevel"], every["DataTraceEnabled"]) == ("ERROR", False)
     assert stage["TracingEnabled"] is True
+    for function in dev.resources("api", "AWS::Lambda::Function").values():
+        assert function["TracingConfig"] == {"Mode": "Active"}
 
 
 def test_access_log_has_no_secrets(dev: Synthesized) -> None:
