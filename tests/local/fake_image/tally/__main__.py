@@ -9,7 +9,7 @@ import os
 import signal
 import sys
 import time
-from http.server import BaseHTTPRequestHandler, HTTPServer
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 ROOT = Path(os.environ["TALLY_ML_ROOT"])
@@ -74,8 +74,10 @@ class Handler(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         self.rfile.read(int(self.headers["Content-Length"]))
         count = json.loads((ROOT / "model/model.json").read_text())["served_count"]
-        probabilities = {str(n): 0.2 for n in range(1, 6)}
-        answer = {"count": count, "confidence": 0.9, "probabilities": probabilities, "model": "m1"}
+        probabilities = {**dict.fromkeys("12345", 0.1), str(count): 0.6}
+        package = os.environ.get("TALLY_MODEL_PACKAGE", "").partition(":model-package/")[2] or None
+        answer = {"count": count, "confidence": 0.6, "probabilities": probabilities, "model": "0" * 12}
+        answer["package"] = package
         self._answer(json.dumps(answer).encode())
 
     def _answer(self, body: bytes) -> None:
@@ -91,7 +93,9 @@ def serve() -> None:
     if json.loads((ROOT / "model/model.json").read_text())["broken"]:
         sys.exit("the model is broken")
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
-    HTTPServer((os.environ["TALLY_BIND_HOST"], int(os.environ["SAGEMAKER_BIND_TO_PORT"])), Handler).serve_forever()
+    ThreadingHTTPServer(
+        (os.environ["TALLY_BIND_HOST"], int(os.environ["SAGEMAKER_BIND_TO_PORT"])), Handler
+    ).serve_forever()
 
 
 if __name__ == "__main__":
