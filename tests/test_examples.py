@@ -6,7 +6,6 @@ import re
 import shutil
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from io import StringIO
 from pathlib import Path
@@ -79,44 +78,72 @@ def test_forms_of_a_request_are_all_on_the_page() -> None:
         assert word in commands, word
 
 
+LIMITS = """
+import json, sys
+sys.path[:0] = ["lambda/api", "model_code"]
+import fetch, handler, incoming, redirects, urls
+from infra.settings import Api
+from tally.predictor import Limits
+MIB = 1024 * 1024
+images = incoming.document()["components"]["schemas"]["Batch"]["properties"]["images"]
+api = Api()
+print(json.dumps({
+    "photo as the body": f"{incoming.MAX_BODY // MIB} MiB",
+    "JSON as the body": f"{incoming.MAX_JSON // 1024} KiB",
+    "photo by URL or from S3, unpacked": f"{fetch.MAX_BYTES // MIB} MiB",
+    "pixels of a photo": f"{Limits().max_pixels:,}",
+    "photos in one request": f"{images['maxItems']}",
+    "`image_url`": f"{urls.MAX_URL} characters, {redirects.MAX_REDIRECTS} redirects",
+    "time to get a photo": f"{handler.FETCH_SECONDS:g} s",
+    "time for an answer": f"{handler.TOTAL_SECONDS:g} s",
+    "requests of all callers, and of one key": f"{api.requests_per_second} a second, in bursts of {api.burst} "
+    "(`api.requests_per_second`, `api.burst`)",
+    "requests of one key in a day": f"{api.requests_per_day:,} (`api.requests_per_day`)",
+    "requests from one address in five minutes": f"{api.requests_per_ip:,} (`api.requests_per_ip`)",
+    "": [api.pass_probability, api.fail_probability, api.raw_prefixes],
+}))
+"""
+
+
+def test_limits_and_thresholds_on_the_page_are_those_of_the_code() -> None:
+    done = subprocess.run([sys.executable, "-c", LIMITS], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    limits = json.loads(done.stdout)
+    passes, fails, places = limits.pop("")
+    written = dict(re.findall(r"^\| (.+?) \| (.+) \|$", PAGE.split("## Limits\n")[1], re.M))
+    assert written == {"what": "limit", **limits}
+    assert f"at least `api.pass_probability`, {passes:g} unless set otherwise" in PAGE
+    assert f"at most `api.fail_probability`, {fails:g} unless set otherwise" in PAGE
+    assert f"`api.raw_prefixes` (`{'`, `'.join(places)}` unless set otherwise)" in PAGE
+
+
 @pytest.fixture(scope="module")
 def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, dict[str, str]]]:
     """A folder with photo.jpg, and the variables that the page's commands use, with a stand-in model in service."""
-    from local.platform import running_emulator
     from local.settings import PREFIX, RAW_BUCKET
-    from local.up import down, up
-    from ops import environments, predict, runs, upload
-    from ops.account import Account
-    from tests.local.fake_laptop import FakeLaptop
+    from local.up import down
+    from ops import predict
+    from tests.local.rehearsal import Rehearsal
 
     if not shutil.which("curl"):
         pytest.skip("the page's commands are curl's, which is not on this machine")
     folder = tmp_path_factory.mktemp("examples")
-    laptop = FakeLaptop(folder, epochs=1)
-    assert up(laptop.settings, StringIO(), laptop.image) == 0
-    emulator = running_emulator(laptop.settings.build)
-    assert emulator
+    rehearsal = Rehearsal(folder)
     try:
-        account = Account(environments.load("laptop"), emulator.child_environment)
-        upload.upload(account, laptop.photos, PREFIX)
-        arn = runs.wait_for_start(account, PREFIX, set(), every=0.2)
-        deadline = time.monotonic() + 180
-        while (run := runs.describe(account, arn)).outcome == "running":
-            assert time.monotonic() < deadline, run
-            time.sleep(0.2)
-        assert run.outcome == "succeeded", run
-        photo = sorted((laptop.photos / "bin-images").iterdir())[0]
+        assert rehearsal.run().outcome == "succeeded"
+        photo = rehearsal.photos / rehearsal.any_key.removeprefix(f"{PREFIX}/")
         shutil.copy(photo, folder / "photo.jpg")
-        s3 = account.client("s3")
+        s3 = rehearsal.account.client("s3")
         s3.upload_file(str(photo), RAW_BUCKET, f"{PREFIX}/bin-images/00001.jpg")
         # The emulated internet shows buckets, and this one as https://photos.example/bins/.
-        s3.create_bucket(Bucket="bins", CreateBucketConfiguration={"LocationConstraint": account.region})
+        s3.create_bucket(Bucket="bins", CreateBucketConfiguration={"LocationConstraint": rehearsal.account.region})
         s3.upload_file(str(photo), "bins", "00001.jpg")
-        api = predict.api(account)
+        api = predict.api(rehearsal.account)
         assert api.key
-        yield folder, {"URL": api.url.rstrip("/"), "KEY": api.key, "BUCKET": RAW_BUCKET, "PATH": os.environ["PATH"]}
+        variables = {"URL": api.url.rstrip("/"), "KEY": api.key, "BUCKET": RAW_BUCKET, "PATH": os.environ["PATH"]}
+        yield folder, variables
     finally:
-        down(laptop.settings.build, StringIO())
+        down(rehearsal.build, StringIO())
 
 
 @pytest.mark.e2e
