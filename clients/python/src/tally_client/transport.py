@@ -84,10 +84,14 @@ class Transport:
 def base_url(url: str) -> str:
     """The API's address with a slash at its end. UsageError unless it is https:// without user, query and fragment;
     http:// only to this machine itself, where nobody is on the way to read the key."""
+    if not isinstance(url, str):
+        raise UsageError(
+            f"url is of type {type(url).__name__}; give the API's address with its stage: https://HOST/v1/"
+        )
     try:
         parts = urlsplit(url)
         host, _ = parts.hostname, parts.port
-    except (ValueError, AttributeError, TypeError):
+    except ValueError:
         raise UsageError("url cannot be read; give the API's address with its stage: https://HOST/v1/") from None
     if re.search(r"[^!-~]|\\", url) or not host or parts.username is not None or parts.password is not None:
         raise UsageError("url must be https://HOST/STAGE/, in ASCII and without a user name")
