@@ -1,126 +1,174 @@
-"""POST /predictions: a photo by URL or from S3 to the number of objects in it. API Gateway calls it (proxy event).
+"""POST /predictions: photos to the number of objects in each. API Gateway calls it (proxy event of a REST API).
 
-In:  {"image_url": "https://..."} or {"s3_uri": "s3://bucket/key"}
-Out: 200 {"count": 3, "confidence": 0.93, "probabilities": {"1": ...}, "model": "0f3a...", "request_id": "..."}
-     or application/problem+json {"type", "title", "status", "code", "detail", "request_id"}
+In and out: openapi.json, in this folder, against which requests are checked.
 
-Logs name hosts and buckets, never whole URLs: their queries often carry signatures.
-
-IAM: sagemaker:InvokeEndpoint on endpoint/NAME; s3:GetObject on BUCKET/* and s3:ListBucket on BUCKET of the allowed
-buckets (without the latter S3 answers 403 for a missing object); kms:Decrypt on their key. Environment: ENDPOINT_NAME,
-BUCKETS (comma-separated), ALLOW_HTTP ("true" or "false").
+Environment: ENDPOINT_NAME; S3_SOURCES (BUCKET/PREFIX,...: where photos may be read from); ALLOW_HTTP ("true" or
+"false"); PASS_PROBABILITY, FAIL_PROBABILITY; ENVIRONMENT (dimension of the metrics).
+IAM: sagemaker:InvokeEndpoint on endpoint/NAME; s3:GetObject and s3:GetObjectVersion on S3_SOURCES; kms:Decrypt on their
+key. No s3:ListBucket.
 """
 
-import base64
 import json
-import os
-import time
-from collections.abc import Mapping
-from dataclasses import dataclass
-from functools import cache
+import re
+from collections.abc import Mapping, Sequence
 from typing import Any
-from urllib.parse import urlsplit
 
-from counting import count_objects
+from aws_clients import client
+from counting import count_objects, media_type
+from deadline import Deadline
+from decisions import verify
 from fetch import Fetcher
+from incoming import Photo, Request, idempotency_key, read_request, request_id
 from problems import ProblemError, render, respond
+from record import Outcome, Record, internal
+from settings import Settings
 from storage import read_photo
+from urls import read_url
 
-SOURCES = ("image_url", "s3_uri")
-_FETCH_SECONDS = 10.0  # with the next two, below the 29 s after which API Gateway hangs up
-_STORAGE_SECONDS = 6
-_MODEL_SECONDS = 15
-
-
-@dataclass(frozen=True)
-class Source:
-    """Where a photo is: `kind` is one of SOURCES."""
-
-    kind: str
-    address: str
-
-    @property
-    def place(self) -> str:
-        """Host or bucket, which is as much as logs may tell."""
-        try:
-            return urlsplit(self.address).hostname or ""
-        except ValueError:
-            return ""
+TOTAL_SECONDS = 26.0  # API Gateway hangs up after 29 s, and Lambda ends the function after 28
+FETCH_SECONDS = 10.0
+_RENDER_SECONDS = 1.0
+_THREADS = 8  # photos of a batch that are worked on at once, each with up to 6 MiB in memory
+_BUCKET = re.compile(r"s3://([a-z0-9.-]{3,63})/")
 
 
-def handler(event: Mapping[str, Any], context: object = None) -> dict[str, Any]:
-    """Answer one request; nothing is raised."""
-    began = time.perf_counter()
-    request_id = _request_id(event, context)
-    line: dict[str, Any] = {"event": "prediction", "request_id": request_id}
+def handler(event: Any, context: object = None) -> dict[str, Any]:
+    """Answer one request, whatever it is; nothing is raised."""
+    event = event if isinstance(event, Mapping) else {}
+    record = Record(request_id(event, context))
+    headers: dict[str, str] = {}
     try:
-        source = read_body(event)
-        line |= {"source": source.kind, "place": source.place}
-        answer = count_objects(_client("sagemaker-runtime", _MODEL_SECONDS), _variable("ENDPOINT_NAME"), _photo(source))
-        line |= {"status": 200, "count": answer["count"], "model": answer["model"]}
-        response = respond(200, {**answer, "request_id": request_id})
+        if key := idempotency_key(event):
+            headers = {"Idempotency-Key": key}
+        request = read_request(event)
+        _work(request, Settings.read(), Deadline(_seconds(context)), record)
+        response = _response(request, record, headers)
     except ProblemError as problem:
-        line |= {"status": problem.status, "code": problem.code, "cause": repr(problem.__cause__)[:300]}
-        response = render(problem, request_id)
+        record.problem = problem
+        response = render(problem, record.request_id, headers)
     except Exception as error:
-        line |= {"status": 500, "code": "internal_error", "cause": f"{type(error).__name__}: {error}"[:300]}
-        detail = "the request could not be answered; the log has the reason under the request id"
-        response = render(ProblemError(500, "internal_error", detail), request_id)
-    print(json.dumps({**line, "ms": round(1000 * (time.perf_counter() - began))}))
+        record.problem = internal(error)
+        response = render(record.problem, record.request_id, headers)
+    for line in record.lines(response["statusCode"]):
+        print(json.dumps(line))
     return response
 
 
-def read_body(event: Mapping[str, Any]) -> Source:
-    """Read the request's body; ProblemError 400 says what it must be."""
-    text = event.get("body") or ""
+def _seconds(context: object) -> float:
+    remaining = getattr(context, "get_remaining_time_in_millis", None)
+    return min(TOTAL_SECONDS, remaining() / 1000 - _RENDER_SECONDS) if remaining else TOTAL_SECONDS
+
+
+def _work(request: Request, settings: Settings, deadline: Deadline, record: Record) -> None:
+    """Fill `record.outcomes`, one for each photo in the order of the request."""
+    if len(request.photos) == 1:
+        record.outcomes = [_outcome(request.photos[0], settings, deadline, record)]
+    else:
+        record.outcomes = _in_parallel(request.photos, settings, deadline, record)
+
+
+def _in_parallel(photos: Sequence[Photo], settings: Settings, deadline: Deadline, record: Record) -> list[Outcome]:
+    from concurrent.futures import ThreadPoolExecutor, wait  # here, because most requests are for one photo
+
+    pool = ThreadPoolExecutor(_THREADS, thread_name_prefix="photo")
     try:
-        if event.get("isBase64Encoded"):
-            text = base64.b64decode(text, validate=True).decode()
-        body = json.loads(text)
-    except (ValueError, RecursionError):
-        raise _bad_body("it is not JSON") from None
-    if not isinstance(body, dict):
-        raise _bad_body("it is not an object")
-    given = [key for key in body if key in SOURCES]
-    unknown = sorted(set(body) - set(SOURCES))
-    if unknown:
-        raise _bad_body(f"it has the unknown key {unknown[0][:50]!r}")
-    if len(given) != 1:
-        raise _bad_body("it has both" if given else "it has neither")
-    address = body[given[0]]
-    if not isinstance(address, str) or not address:
-        raise _bad_body(f"{given[0]} is not a text")
-    return Source(given[0], address)
+        futures = [pool.submit(_outcome, photo, settings, deadline, record) for photo in photos]
+        done, _ = wait(futures, timeout=deadline.left())
+        return [
+            future.result() if future in done else Outcome(photo.kind, _place(photo), problem=_timeout())
+            for photo, future in zip(photos, futures, strict=True)
+        ]
+    except TimeoutError:  # there was no time to begin with
+        return [Outcome(photo.kind, _place(photo), problem=_timeout()) for photo in photos]
+    finally:
+        # Every step ends with the deadline by itself. One that did not must not hold up the others' answer.
+        pool.shutdown(wait=False, cancel_futures=True)
 
 
-def _photo(source: Source) -> bytes:
-    if source.kind == "s3_uri":
-        buckets = {name.strip() for name in os.environ.get("BUCKETS", "").split(",")} - {""}
-        return read_photo(_client("s3", _STORAGE_SECONDS), source.address, buckets)
-    allow_http = os.environ.get("ALLOW_HTTP") == "true"
-    return Fetcher(allow_http=allow_http, seconds=_FETCH_SECONDS).fetch(source.address)
+def _outcome(photo: Photo, settings: Settings, deadline: Deadline, record: Record) -> Outcome:
+    """Get one photo and have it counted; nothing is raised."""
+    outcome = Outcome(photo.kind, _place(photo))
+    try:
+        deadline.left()
+        with outcome.timed("fetch_ms"):
+            content = _content(photo, settings, deadline.sooner(FETCH_SECONDS))
+        outcome.size = len(content)
+        media_type(content)  # what is no photo is refused before there is a client to ask with
+        with outcome.timed("model_ms"):
+            counted = count_objects(client("sagemaker-runtime"), settings.endpoint, content, deadline)
+        outcome.answer = _prediction(photo, counted, settings, outcome, record)
+    except ProblemError as problem:
+        outcome.problem = problem
+    except TimeoutError:
+        outcome.problem = _timeout()
+    except Exception as error:
+        outcome.problem = internal(error)
+    return outcome
 
 
-def _bad_body(what: str) -> ProblemError:
-    return ProblemError(400, "bad_request", f'the body must be {{"image_url": ...}} or {{"s3_uri": ...}}: {what}')
+def _content(photo: Photo, settings: Settings, deadline: Deadline) -> bytes:
+    if photo.kind == "url":
+        return Fetcher(allow_http=settings.allow_http).fetch(photo.address, deadline)
+    if photo.kind == "s3":
+        return read_photo(client("s3"), photo.address, photo.version_id, settings.sources, deadline)
+    return photo.content
 
 
-def _request_id(event: Mapping[str, Any], context: object) -> str:
-    given = (event.get("requestContext") or {}).get("requestId")
-    return str(given or getattr(context, "aws_request_id", ""))
+def _place(photo: Photo) -> str:
+    """Host or bucket, which is as much of an address as logs may tell; nothing where it is not surely that."""
+    if photo.kind == "url":
+        try:
+            return read_url(photo.address, allow_http=True).host
+        except ProblemError:
+            return ""
+    match = _BUCKET.match(photo.address)
+    return match[1] if match else ""
 
 
-def _variable(name: str) -> str:
-    value = os.environ.get(name, "")
-    if not value:
-        raise ValueError(f"the environment variable {name} is not set; deploy the api stack again")
-    return value
+def _prediction(
+    photo: Photo, counted: Mapping[str, Any], settings: Settings, outcome: Outcome, record: Record
+) -> dict[str, Any]:
+    package, _, version = (counted["package"] or "").partition("/")
+    expected = photo.expected_count
+    return {
+        **{member: counted[member] for member in ("count", "confidence", "probabilities")},
+        **({} if expected is None else verify(expected, counted, settings.thresholds)),
+        "model": {"package": package or None, "version": int(version) if version else None, "file": counted["model"]},
+        "request_id": record.request_id,
+        "timings": {
+            "fetch_ms": outcome.fetch_ms,
+            "model_ms": outcome.model_ms,
+            "total_ms": record.milliseconds(),
+        },
+    }
 
 
-@cache
-def _client(service: str, seconds: int) -> Any:
-    import boto3  # here, so that loading this file costs nothing where the client is never needed
-    from botocore.config import Config
+def _response(request: Request, record: Record, headers: Mapping[str, str]) -> dict[str, Any]:
+    outcome = record.outcomes[0]
+    if request.batch:
+        return respond(200, _batch(record), headers)
+    if outcome.problem:
+        return render(outcome.problem, record.request_id, headers)
+    return respond(200, outcome.answer or {}, headers)
 
-    config = Config(connect_timeout=3, read_timeout=seconds, retries={"mode": "standard", "total_max_attempts": 1})
-    return boto3.client(service, config=config)
+
+def _batch(record: Record) -> dict[str, Any]:
+    results: list[dict[str, Any]] = []
+    for index, outcome in enumerate(record.outcomes):
+        if outcome.problem:
+            failed = {"status": outcome.problem.status, "problem": outcome.problem.body(record.request_id)}
+            results.append({"index": index, **failed})
+        else:
+            results.append({"index": index, "status": 200, "prediction": outcome.answer})
+    failures = sum(outcome.problem is not None for outcome in record.outcomes)
+    return {
+        "results": results,
+        "succeeded": len(results) - failures,
+        "failed": failures,
+        "request_id": record.request_id,
+        "timings": {"total_ms": record.milliseconds()},
+    }
+
+
+def _timeout() -> ProblemError:
+    return ProblemError("timeout", "the photo was not counted in the time that a request has; send fewer at once")
