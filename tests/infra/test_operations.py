@@ -2,14 +2,17 @@
 
 import json
 import re
+import subprocess
+import sys
 from typing import Any
 
 import pytest
 
 from infra.alarms import all_alarms, operations_alarms, rollback_alarms, table
+from infra.names import API_METRICS
 from infra.settings import Settings, read_settings
 from tests.infra.conftest import AppOf
-from tests.infra.synth import Synthesized, contexts, text
+from tests.infra.synth import ROOT, Synthesized, contexts, text
 from tests.infra.templates import OTHERWISE, platform_of
 
 # Dimensions of metrics, and the property that gives the name in the templates.
@@ -134,6 +137,53 @@ def test_dashboard_shows_all_alarms_and_the_access_log(prod: Synthesized) -> Non
     (query,) = (widget["properties"]["query"] for widget in widgets(prod) if widget["type"] == "log")
     (group,) = re.findall(r"SOURCE '([^']+)'", query)
     assert group in [item["LogGroupName"] for item in prod.resources("api", "AWS::Logs::LogGroup").values()]
+
+
+_SAYS = """
+import json
+from record import Outcome, Record, internal
+record = Record("1", outcomes=[Outcome("url", size=1, fetch_ms=1.0, model_ms=1.0, problem=internal(ValueError()))])
+print(json.dumps(record.lines(500)))
+"""
+
+
+def said_by_the_function() -> set[tuple[str, str, frozenset[tuple[str, str]]]]:
+    """Metrics in a line of the api function of prod, as CloudWatch reads it: namespace, name, dimensions."""
+    environment = {"PYTHONPATH": str(ROOT / "lambda" / "api"), "ENVIRONMENT": "tally-prod"}
+    done = subprocess.run(
+        [sys.executable, "-c", _SAYS], env=environment, capture_output=True, text=True, check=True, timeout=60
+    )
+    return {
+        (directive["Namespace"], metric["Name"], frozenset((name, line[name]) for name in dimensions))
+        for line in json.loads(done.stdout)
+        for directive in line["_aws"]["CloudWatchMetrics"]
+        for dimensions in directive["Dimensions"]
+        for metric in directive["Metrics"]
+    }
+
+
+def test_alarms_and_dashboard_look_at_what_the_api_function_says_of_itself(prod: Synthesized) -> None:
+    said = said_by_the_function()
+    looked_at = {
+        (
+            alarm["Namespace"],
+            alarm["MetricName"],
+            frozenset((each["Name"], each["Value"]) for each in alarm["Dimensions"]),
+        )
+        for alarm in prod.resources("operations", "AWS::CloudWatch::Alarm").values()
+        if alarm["Namespace"] == API_METRICS
+    }
+    metrics = [metric for widget in widgets(prod) for metric in widget["properties"].get("metrics", [])]
+    for metric in metrics:
+        if metric[0] == API_METRICS:
+            name, *names = [item for item in metric[1:] if isinstance(item, str)]
+            looked_at.add((API_METRICS, name, frozenset(zip(names[::2], names[1::2], strict=True))))
+    assert looked_at <= said
+    assert {name for _, name, _ in said} - {name for _, name, _ in looked_at} == {"Bytes"}  # for who asks the log
+    (search,) = [item["expression"] for item, *_ in metrics if isinstance(item, dict) and API_METRICS in str(item)]
+    wanted = """{Tally/Api,Environment,Code} MetricName="Rejects" Environment="tally-prod\""""
+    assert search == f"SEARCH('{wanted}', 'Sum', 60)"
+    assert (API_METRICS, "Rejects", frozenset({("Environment", "tally-prod"), ("Code", "internal_error")})) in said
 
 
 def test_budget_warns_before_and_after(app_of: AppOf) -> None:
