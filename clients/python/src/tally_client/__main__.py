@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from tally_client.client import Client
-from tally_client.errors import TallyError, UsageError
+from tally_client.errors import ApiProblem, TallyError, UsageError
 from tally_client.models import Prediction
 from tally_client.photos import BODY_LIMIT
 from tally_client.version import __version__
@@ -126,7 +126,8 @@ def _predict(client: Client, options: argparse.Namespace) -> int:
             found = _ask(client, name, options)
         except TallyError as error:
             if options.json:
-                print(json.dumps({"photo": name, "error": str(error)}), flush=True)
+                why = {"problem": error.problem.to_dict()} if isinstance(error, ApiProblem) else {"error": str(error)}
+                print(json.dumps({"photo": name, **why}), flush=True)
             print(f"{name}: {error}", file=sys.stderr)
             worst = NO_ANSWER
             continue
