@@ -3,10 +3,12 @@
     python -m tally serve          # 0.0.0.0:8080; TALLY_BIND_HOST and SAGEMAKER_BIND_TO_PORT override
 
 `GET /ping` answers 200; nothing listens before the model has run once. `POST /invocations` takes one photo as the body.
-Photos are counted side by side on as many threads as there are CPUs, one thread each.
+Photos are counted side by side on as many threads as there are CPUs, one thread each. Answers name the model package
+that TALLY_MODEL_PACKAGE gives the ARN of, where there is one.
 """
 
 import os
+import re
 import signal
 import sys
 
@@ -15,7 +17,7 @@ import uvicorn
 from anyio.to_thread import run_sync
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
@@ -30,39 +32,52 @@ _WAITING = 32
 """Requests at hand per thread from which new ones are sent away: each holds a photo of some megabytes."""
 _READ_ON = 4
 """A body is read, and dropped, up to so many times the limit: most clients only listen once they have sent all."""
+_BODY_SECONDS = 30.0
+"""For a whole body; SageMaker itself sends a photo in a moment."""
+_PACKAGE = re.compile(r"arn:[a-z-]+:sagemaker:[a-z0-9-]+:\d{12}:model-package/([A-Za-z0-9-]{1,63}/[1-9]\d*)")
 
 
 def serve(paths: MlPaths) -> None:
     """Serve the model in `paths.model` until SIGTERM, then finish the requests at hand and exit with 0.
 
     TallyError before anything listens when the model is missing, of another format or does not run, or when the port
-    is no number.
+    is no number or the package no package.
     """
     host, port = os.environ.get("TALLY_BIND_HOST", "0.0.0.0"), _port()  # noqa: S104 - a container serves its network
-    app = create_app(Predictor.load(paths.model))
+    package = _package()
+    app = create_app(Predictor.load(paths.model), package=package)
     # uvicorn raises the signal again once it has drained.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     uvicorn.run(app, host=host, port=port, timeout_graceful_shutdown=DRAIN_SECONDS, access_log=False)
 
 
-def create_app(predictor: Predictor, threads: int | None = None) -> Starlette:
-    """Warm the model up and return the ASGI application; `threads` photos are counted at once (default: one a CPU)."""
+def create_app(predictor: Predictor, threads: int | None = None, package: str | None = None) -> Starlette:
+    """Warm the model up and return the ASGI application.
+
+    `threads` photos are counted at once (default: one a CPU); `package` is the model's, as GROUP/VERSION.
+    """
     predictor.warm_up()
-    endpoint = Endpoint(predictor, threads or len(os.sched_getaffinity(0)))
+    endpoint = Endpoint(predictor, threads or len(os.sched_getaffinity(0)), package)
     return Starlette(
         routes=[
             Route("/ping", endpoint.ping, methods=["GET"]),
             Route("/invocations", endpoint.invoke, methods=["POST"]),
         ],
-        exception_handlers={BadPhoto: _bad_photo, HTTPException: _http_error, Exception: _internal_error},
+        exception_handlers={
+            BadPhoto: _bad_photo,
+            ClientDisconnect: _gone,
+            HTTPException: _http_error,
+            Exception: _internal_error,
+        },
     )
 
 
 class Endpoint:
     """The two routes and what they share."""
 
-    def __init__(self, predictor: Predictor, threads: int) -> None:
+    def __init__(self, predictor: Predictor, threads: int, package: str | None) -> None:
         self.predictor = predictor
+        self.package = package
         self._limiter = anyio.CapacityLimiter(threads)
         self._most = threads * _WAITING
         self._at_hand = 0
@@ -77,26 +92,31 @@ class Endpoint:
         if media_type not in CONTENT_TYPES:
             message = f"content type {media_type!r}: send a photo as one of {', '.join(CONTENT_TYPES)}"
             raise BadPhoto("unsupported_content_type", 415, message)
+        photo = await self._body(request)
+        # Only now: bodies that take their time must not keep others out.
         if self._at_hand >= self._most:
             return _error(503, "busy", f"{self._at_hand} photos are waiting already: try again later")
         self._at_hand += 1
         try:
-            photo = await self._body(request)
             prediction = await run_sync(self.predictor.predict, photo, limiter=self._limiter)
         finally:
             self._at_hand -= 1
-        return JSONResponse(prediction.as_dict())
+        return JSONResponse({**prediction.as_dict(), "package": self.package})
 
     async def _body(self, request: Request) -> bytes:
-        """Read the body, holding never more than the limit; a longer one is refused."""
+        """Read the body, holding never more than the limit; a longer one is refused, and one that takes too long."""
         limits = self.predictor.limits
         body, length = bytearray(), 0
-        async for chunk in request.stream():
-            length += len(chunk)
-            if length > _READ_ON * limits.max_bytes:
-                break
-            if length <= limits.max_bytes:
-                body += chunk
+        with anyio.move_on_after(_BODY_SECONDS) as time_limit:
+            async for chunk in request.stream():
+                length += len(chunk)
+                if length > _READ_ON * limits.max_bytes:
+                    break
+                if length <= limits.max_bytes:
+                    body += chunk
+        if time_limit.cancelled_caught:
+            message = f"the body was not complete after {_BODY_SECONDS:g} seconds: send it faster"
+            raise BadPhoto("slow_body", 408, message)
         if length > limits.max_bytes:
             raise too_large(length, limits)
         return bytes(body)
@@ -109,6 +129,16 @@ def _port() -> int:
     return int(text)
 
 
+def _package() -> str | None:
+    arn = os.environ.get("TALLY_MODEL_PACKAGE", "")
+    if not arn:
+        return None
+    match = _PACKAGE.fullmatch(arn)
+    if not match:
+        raise TallyError(f"TALLY_MODEL_PACKAGE is {arn!r}; it must be the ARN of a model package with its version")
+    return match[1]
+
+
 def _error(status: int, code: str, message: str, headers: dict[str, str] | None = None) -> JSONResponse:
     return JSONResponse({"code": code, "message": message}, status, headers)
 
@@ -116,7 +146,12 @@ def _error(status: int, code: str, message: str, headers: dict[str, str] | None 
 async def _bad_photo(_request: Request, error: Exception) -> Response:
     assert isinstance(error, BadPhoto)  # noqa: S101 - for the type checker; starlette dispatches by class
     # A body that never ends would keep the connection.
-    return _error(error.status, error.code, str(error), {"connection": "close"} if error.status == 413 else None)
+    unread = error.status in (408, 413)
+    return _error(error.status, error.code, str(error), {"connection": "close"} if unread else None)
+
+
+async def _gone(_request: Request, _: Exception) -> Response:
+    return _error(400, "disconnected", "the body broke off")  # for nobody; an error of ours it is not
 
 
 async def _http_error(_request: Request, error: Exception) -> Response:

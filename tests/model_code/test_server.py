@@ -31,14 +31,18 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def start(root: Path, port: int, code: str = "") -> subprocess.Popen[str]:
+def start(root: Path, port: int, code: str = "", **variables: str) -> subprocess.Popen[str]:
     """Start `python -m tally serve`, or `code` in its place."""
-    environment = os.environ | {
-        "TALLY_ML_ROOT": str(root),
-        "TALLY_BIND_HOST": "127.0.0.1",
-        "SAGEMAKER_BIND_TO_PORT": str(port),
-        "PYTHONPATH": str(MODEL_CODE),
-    }
+    environment = (
+        os.environ
+        | variables
+        | {
+            "TALLY_ML_ROOT": str(root),
+            "TALLY_BIND_HOST": "127.0.0.1",
+            "SAGEMAKER_BIND_TO_PORT": str(port),
+            "PYTHONPATH": str(MODEL_CODE),
+        }
+    )
     command = [sys.executable, "-c", code] if code else [sys.executable, "-m", "tally", "serve"]
     return subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True)
 
@@ -56,9 +60,9 @@ def wait_until_ready(process: subprocess.Popen[str], port: int) -> None:
 
 
 @contextmanager
-def running(root: Path, code: str = "") -> Iterator[tuple[int, subprocess.Popen[str]]]:
+def running(root: Path, code: str = "", **variables: str) -> Iterator[tuple[int, subprocess.Popen[str]]]:
     port = free_port()
-    process = start(root, port, code)
+    process = start(root, port, code, **variables)
     try:
         wait_until_ready(process, port)
         yield port, process
@@ -101,7 +105,8 @@ def post(port: int, body: bytes, content_type: str = "image/jpeg") -> tuple[int,
 def test_a_photo_is_counted(port: int, format: str) -> None:
     status, answer = post(port, photo(red=3, format=format.upper()), f"image/{format}")
     assert status == 200
-    assert answer.keys() == {"count", "confidence", "probabilities", "model"}
+    assert answer.keys() == {"count", "confidence", "probabilities", "model", "package"}
+    assert answer["package"] is None  # this model came from no package
     assert answer["count"] == 3
     assert answer["confidence"] == answer["probabilities"]["3"]
     assert list(answer["probabilities"]) == ["1", "2", "3", "4", "5"]
@@ -239,13 +244,35 @@ def test_ping_is_not_answered_before_the_model_has_run(root: Path) -> None:
         process.communicate()
 
 
+PACKAGES = "arn:aws:sagemaker:eu-west-1:123456789012:model-package"
+
+
 @pytest.mark.parametrize(
-    ("port", "message"),
-    [(8080, "cannot read the model's description"), ("http", "SAGEMAKER_BIND_TO_PORT is 'http'")],
-    ids=["no model", "port is no number"],
+    ("arn", "package"),
+    [
+        (f"{PACKAGES}/tally-dev/7", "tally-dev/7"),
+        (f"{PACKAGES}/Group-2/12345".replace("aws:", "aws-us-gov:", 1), "Group-2/12345"),
+        ("", None),
+    ],
 )
-def test_a_start_up_error_says_what_is_wrong(tmp_path: Path, port: Any, message: str) -> None:
-    process = start(tmp_path, port)
+def test_answers_name_the_models_package(root: Path, arn: str, package: str | None) -> None:
+    with running(root, TALLY_MODEL_PACKAGE=arn) as (port, _):
+        assert post(port, JPEG)[1]["package"] == package
+
+
+@pytest.mark.parametrize(
+    ("port", "package", "message"),
+    [
+        (8080, "", "cannot read the model's description"),
+        ("http", "", "SAGEMAKER_BIND_TO_PORT is 'http'"),
+        (8080, "tally-dev/7", "TALLY_MODEL_PACKAGE is 'tally-dev/7'"),
+        (8080, f"{PACKAGES}/tally-dev", "with its version"),
+        (8080, f"{PACKAGES}/tally-dev/0", "with its version"),
+    ],
+    ids=["no model", "port is no number", "package is no ARN", "package without a version", "package of version 0"],
+)
+def test_a_start_up_error_says_what_is_wrong(tmp_path: Path, port: Any, package: str, message: str) -> None:
+    process = start(tmp_path, port, TALLY_MODEL_PACKAGE=package)
     error = process.communicate(timeout=30)[1]
     assert process.returncode == 1
     assert message in error
@@ -278,3 +305,44 @@ def test_more_waiting_photos_than_memory_holds_are_sent_away(root: Path) -> None
         assert {status for status, _ in found} == {200, 503}
         assert {answer["code"] for status, answer in found if status == 503} == {"busy"}
         assert request(port, "GET", "/ping")[0] == 200
+
+
+HEAD = b"POST /invocations HTTP/1.1\r\nHost: x\r\nContent-Type: image/jpeg\r\nContent-Length: 1000\r\n\r\n"
+IMPATIENT = SLOW.format(warm_up=0).replace(
+    "from tally import server\n", "from tally import server\nserver._WAITING, server._BODY_SECONDS = 1, {seconds}\n"
+)
+
+
+def begin(port: int) -> socket.socket:
+    """A request whose body stops in the middle."""
+    connection = socket.create_connection(("127.0.0.1", port), timeout=20)
+    connection.sendall(HEAD + b"x" * 500)
+    return connection
+
+
+def test_a_body_that_does_not_end_is_given_up_and_its_connection_closed(root: Path) -> None:
+    with running(root, IMPATIENT.format(seconds=0.5)) as (port, _):
+        with begin(port) as connection:
+            began = time.monotonic()
+            answer = b"".join(iter(lambda: connection.recv(4096), b""))  # until the server hangs up
+            assert 0.3 < time.monotonic() - began < 5
+        assert answer.startswith(b"HTTP/1.1 408 ")
+        assert json.loads(answer.split(b"\r\n\r\n")[1])["code"] == "slow_body"
+        assert post(port, photo(red=2))[1]["count"] == 2
+
+
+def test_bodies_that_take_their_time_keep_nobody_out(root: Path) -> None:
+    with running(root, IMPATIENT.format(seconds=20)) as (port, _):
+        slow = [begin(port) for _ in range(32)]
+        assert post(port, photo(red=2))[1]["count"] == 2
+        for connection in slow:
+            connection.close()
+
+
+def test_a_client_that_hangs_up_is_no_error_of_the_server(root: Path) -> None:
+    with running(root, IMPATIENT.format(seconds=20)) as (port, process):
+        for _ in range(3):
+            begin(port).close()
+        assert post(port, photo(red=2))[1]["count"] == 2
+        process.send_signal(signal.SIGTERM)
+        assert "Traceback" not in process.communicate(timeout=10)[1]
