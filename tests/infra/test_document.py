@@ -67,13 +67,18 @@ def test_the_template_has_the_model_as_it_is_made(dev: Synthesized) -> None:
 
 
 def _values() -> st.SearchStrategy[Any]:
-    """Bodies near those that are allowed: their members, with values that fit and that do not."""
+    """Bodies near those that are allowed, about a quarter of which are, and others of their members."""
+    near = [
+        st.fixed_dictionaries({name: st.sampled_from([URL, "x", ""])}, optional={"expected_count": st.integers(0, 6)})
+        for name in ("image_url", "s3_uri")
+    ]
+    batch = st.fixed_dictionaries({"images": st.lists(st.one_of(near), max_size=17)})
     scalars = (
         st.none() | st.booleans() | st.integers(-1, 7) | st.sampled_from([1.0, 2.5, "", "x", URL, URI, "y" * 2049])
     )
     names = st.sampled_from(["image_url", "s3_uri", "version_id", "expected_count", "images", "other"])
-    photo = st.dictionaries(names, scalars, max_size=3)
-    return photo | scalars | st.dictionaries(names, scalars | st.lists(photo | scalars, max_size=18), max_size=2)
+    members = st.dictionaries(names, scalars, max_size=3)
+    return st.one_of(*near, batch, st.dictionaries(names, scalars | st.lists(members, max_size=3), max_size=3))
 
 
 @settings(max_examples=300, deadline=None)
