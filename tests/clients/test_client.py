@@ -171,6 +171,7 @@ def test_many_threads_may_use_one_client(server: Server) -> None:
             thread.join()
     assert found == {3: 160}
     assert {request.body for request in server.requests} == {JPEG}
+    assert server.connections <= 8, "threads keep their connections"
 
 
 def test_a_connection_is_used_again(server: Server, tally: Client) -> None:

@@ -183,6 +183,16 @@ def test_the_module_is_the_command_and_needs_no_botocore(server: Server) -> None
     assert done.stdout == "s3://b/k: 3 objects (confidence 0.90)\n"
 
 
+def test_a_reader_that_has_had_enough_is_no_traceback() -> None:
+    words = [sys.executable, "-m", "tally_client", "predict", *["s3://b/k"] * 3]
+    with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as command:
+        assert command.stdout
+        assert command.stderr
+        command.stdout.close()
+        assert command.stderr.read() == b""
+    assert command.returncode == 2
+
+
 def test_the_readme_names_options_that_exist_and_the_exit_codes(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         main(["predict", "--help"])

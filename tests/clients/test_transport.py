@@ -164,11 +164,20 @@ def test_this_machine_is_asked_without_a_proxy(server: Server, monkeypatch: pyte
         assert tally.predict(s3_uri="s3://b/k").count == 3
 
 
-def test_a_proxy_that_is_none_is_named_without_its_password(monkeypatch: pytest.MonkeyPatch) -> None:
-    proxied(monkeypatch, HTTPS_PROXY="http://me:hunter2@[::1")
+def test_a_proxy_may_be_named_as_curl_takes_it(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    proxied(monkeypatch, HTTPS_PROXY=f"127.0.0.1:{server.port}")
+    server.scripts = [answer(b"", 403)]
+    with Client("https://api.example/v1/", KEY, retries=0) as tally, pytest.raises(NoAnswer):
+        tally.health()
+    assert server.requests[0].path == "api.example:443"
+
+
+@pytest.mark.parametrize("proxy", ["http://me:hunter2@[::1", "socks5://me:hunter2@127.0.0.1"])
+def test_a_proxy_that_is_none_is_named_without_its_password(monkeypatch: pytest.MonkeyPatch, proxy: str) -> None:
+    proxied(monkeypatch, HTTPS_PROXY=proxy)
     with pytest.raises(UsageError) as caught:
         Client("https://api.example/v1/", KEY)
-    assert str(caught.value) == "the variable HTTPS_PROXY is no address of a proxy"
+    assert str(caught.value) == "the variable HTTPS_PROXY is no address of an HTTP proxy"
 
 
 @pytest.fixture

@@ -56,6 +56,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return NO_ANSWER
     except KeyboardInterrupt:
         return INTERRUPTED
+    except BrokenPipeError:  # who reads the output has had enough; Python would complain when it flushes at its end
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return NO_ANSWER
 
 
 def run() -> None:

@@ -30,10 +30,11 @@ class Client:
     """The Tally API at `url` (with its stage: https://HOST/v1/).
 
     `api_key` opens it; where it asks for AWS signatures instead, `sign` makes them (`tally_client.iam.Signer`).
-    `timeout`: seconds that a call may take, waits and tries again included. `retries`: further tries after 429, 502,
-    503, 504 and broken connections; Retry-After is kept, and where it is longer than what is left of the timeout, the
-    problem is raised at once. No redirect is followed. HTTPS_PROXY, NO_PROXY and SSL_CERT_FILE are honoured.
-    One client may be used by many threads.
+    `timeout`: seconds that a call may take, waits and tries again included (the system's resolver keeps its own time,
+    and a server that trickles out its headers can take longer). `retries`: further tries after 429, 502, 503, 504 and
+    broken connections; Retry-After is kept, and where it is longer than what is left of the timeout, the problem is
+    raised at once. No redirect is followed. HTTPS_PROXY, NO_PROXY and SSL_CERT_FILE are honoured. One client may be
+    used by many threads.
 
     Raises TallyError: UsageError (a ValueError) before anything is sent, ApiProblem for the API's answer, NoAnswer
     and UnexpectedAnswer where none of it came.

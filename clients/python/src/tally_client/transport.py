@@ -22,6 +22,7 @@ Sign = Callable[[str, str, Mapping[str, str], bytes], Mapping[str, str]]
 
 _ANSWER_LIMIT = 10 * 1024 * 1024  # what API Gateway can answer with at most
 _CONNECT_SECONDS = 10.0
+_CONNECTIONS = 32  # kept for threads that share a client; more are opened when needed, and closed after use
 _CHUNK = 64 * 1024
 _AGENT = f"tally-client/{__version__} python/{platform.python_version()}"
 
@@ -117,13 +118,13 @@ def _pool(url: str) -> urllib3.PoolManager:
     host = parts.hostname or ""
     proxy = getproxies_environment().get(parts.scheme)
     if not proxy or _is_loopback(host) or proxy_bypass_environment(host):
-        return urllib3.PoolManager()
+        return urllib3.PoolManager(maxsize=_CONNECTIONS)
     try:
-        address = urllib3.util.parse_url(proxy)
+        address = urllib3.util.parse_url(proxy if "://" in proxy else f"http://{proxy}")
         headers = urllib3.make_headers(proxy_basic_auth=address.auth) if address.auth else None
-        return urllib3.ProxyManager(address._replace(auth=None).url, proxy_headers=headers)
+        return urllib3.ProxyManager(address._replace(auth=None).url, maxsize=_CONNECTIONS, proxy_headers=headers)
     except HTTPError:
-        raise UsageError(f"the variable {parts.scheme.upper()}_PROXY is no address of a proxy") from None
+        raise UsageError(f"the variable {parts.scheme.upper()}_PROXY is no address of an HTTP proxy") from None
 
 
 def _read(response: urllib3.BaseHTTPResponse, url: str, budget: Budget) -> Answer:
