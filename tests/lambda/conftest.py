@@ -61,3 +61,29 @@ def releases(load: Load, aws: str, monkeypatch: pytest.MonkeyPatch) -> Any:
     """Both release functions over an AWS one can steer."""
     start, finish = load("deploy", "start", "finish")
     return importlib.import_module("tests.lambda.releases").Releases(start, finish, monkeypatch)
+
+
+@pytest.fixture
+def internet() -> Iterator[Any]:
+    """Names and remotes of one test (remotes.py). In the end no address that is not public was connected to."""
+    made = importlib.import_module("tests.lambda.remotes").Internet()
+    yield made
+    made.close()
+    assert not made.inside
+
+
+@pytest.fixture
+def client(load: Load, internet: Any) -> Any:
+    """The fetcher on that internet (remotes.py)."""
+    fetch, deadline = load("api", "fetch", "deadline")
+    return importlib.import_module("tests.lambda.remotes").Client(fetch, deadline, internet)
+
+
+@pytest.fixture
+def predictions(load: Load, aws: str, captured: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    """The function that counts over a small web, a real S3 and an endpoint one can steer."""
+    (handler,) = load("api", "handler")
+    module = importlib.import_module("tests.lambda.predictions")
+    made = module.Predictions(handler, monkeypatch, captured("api_json"))
+    yield made
+    made.close()

@@ -1,279 +1,299 @@
-"""POST /predictions: real objects in S3 (moto), real remotes, an endpoint that answers or fails as SageMaker's do."""
+"""POST /predictions: real objects in S3 (moto), real remotes, an endpoint that answers or fails as SageMaker's do.
 
-import base64
-import functools
+Every answer is held against openapi.json by `predictions`.
+"""
+
 import json
-from collections.abc import Iterator
+import threading
+import time
 from importlib import import_module
-from types import ModuleType
+from types import SimpleNamespace
 from typing import Any
 
-import boto3
 import pytest
 
 fakes: Any = import_module("tests.lambda.fakes")
 remotes: Any = import_module("tests.lambda.remotes")
+tests: Any = import_module("tests.lambda.predictions")
 
-JPEG = b"\xff\xd8\xff\xe0" + b"photo" * 100
-ANSWER = {
-    "count": 3,
-    "confidence": 0.93,
-    "probabilities": {"1": 0.01, "2": 0.02, "3": 0.93, "4": 0.02, "5": 0.02},
-    "model": "0f3a5c7e9b1d",
-}
-REQUEST_ID = "c6af9ac6-7b61-11e6-9a41-93e8deadbeef"
+COUNTED, JPEG, REQUEST_ID, URI, URL = tests.COUNTED, tests.JPEG, tests.REQUEST_ID, tests.URI, tests.URL
+MODEL = {"package": "tally-dev", "version": 7, "file": "0f3a5c7e9b1d"}
 
 
-@pytest.fixture
-def api(load: Any, aws: str, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
-    """The handler, allowed to read the bucket `raw`, which holds a photo."""
-    for name, value in {"ENDPOINT_NAME": "tally-dev", "BUCKETS": "raw, extra", "ALLOW_HTTP": "true"}.items():
-        monkeypatch.setenv(name, value)
-    s3 = boto3.client("s3")
-    for bucket in ("raw", "private"):
-        s3.create_bucket(Bucket=bucket, CreateBucketConfiguration={"LocationConstraint": "eu-west-1"})
-        s3.put_object(Bucket=bucket, Key="photos/1.jpg", Body=JPEG)
-    (module,) = load("api", "handler")
-    return module
+class Context:
+    """Lambda's context, with this much time left."""
+
+    aws_request_id = "8476a536-e9f4-11e8-9739-2dfe598c3fcd"
+
+    def __init__(self, seconds: float) -> None:
+        self._end = time.monotonic() + seconds
+
+    def get_remaining_time_in_millis(self) -> float:
+        return 1000 * (self._end - time.monotonic())
 
 
-@pytest.fixture
-def endpoint(api: ModuleType, monkeypatch: pytest.MonkeyPatch) -> Any:
-    """The endpoint that the handler asks."""
-    runtime = fakes.Runtime()
-    runtime.answer = json.dumps(ANSWER).encode()
-    real = api._client
-    monkeypatch.setattr(
-        api, "_client", lambda service, seconds: runtime if service == "sagemaker-runtime" else real(service, seconds)
-    )
-    return runtime
+def checked(answer: dict[str, Any], **more: Any) -> None:
+    timings = answer["timings"]
+    assert 0 <= timings["fetch_ms"] + timings["model_ms"] <= timings["total_ms"] + 0.05  # each is rounded
+    counted = {name: COUNTED[name] for name in ("count", "confidence", "probabilities")}
+    assert answer == {**counted, "model": MODEL, "request_id": REQUEST_ID, "timings": timings, **more}
 
 
-@pytest.fixture
-def web(api: ModuleType, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
-    """Every host leads to this remote, whose photo is `web.photo`."""
-
-    class Web:
-        photo = JPEG
-
-    remote = remotes.Remote(lambda connection, _: connection.sendall(remotes.answer(Web.photo)))
-    fetcher = functools.partial(api.Fetcher, resolver=lambda *_: [remotes.PUBLIC], connector=remote.connect)
-    monkeypatch.setattr(api, "Fetcher", fetcher)
-    yield Web
-    remote.close()
-
-
-def ask(
-    api: ModuleType, captured: Any, body: Any, *, encoded: bool = False
-) -> tuple[int, dict[str, Any], dict[str, str]]:
-    """Send a body through the captured event: status, answer and headers."""
-    text = body if isinstance(body, str) else json.dumps(body)
-    event = {**captured("prediction"), "body": base64.b64encode(text.encode()).decode() if encoded else text}
-    response = api.handler({**event, "isBase64Encoded": encoded})
-    assert response["isBase64Encoded"] is False
-    return response["statusCode"], json.loads(response["body"]), response["headers"]
-
-
-@pytest.mark.parametrize("encoded", [False, True], ids=["text", "base64"])
-def test_a_photo_in_s3_is_counted(api: ModuleType, endpoint: Any, captured: Any, encoded: bool) -> None:
-    status, answer, headers = ask(api, captured, {"s3_uri": "s3://raw/photos/1.jpg"}, encoded=encoded)
+def test_a_photo_in_s3_is_counted(predictions: Any) -> None:
+    predictions.put("photos/1.jpg")
+    status, answer, headers = predictions.ask({"s3_uri": URI})
     assert status == 200
-    assert answer == {**ANSWER, "request_id": REQUEST_ID}
+    checked(answer)
     assert headers == {"Content-Type": "application/json", "Cache-Control": "no-store"}
-    (request,) = endpoint.requests
-    assert request == {
-        "EndpointName": "tally-dev",
-        "ContentType": "image/jpeg",
-        "Accept": "application/json",
-        "Body": JPEG,
-    }
+    assert predictions.endpoint.requests == [
+        {"EndpointName": "tally-dev", "ContentType": "image/jpeg", "Accept": "application/json", "Body": JPEG}
+    ]
 
 
-def test_a_photo_by_url_is_counted(api: ModuleType, endpoint: Any, web: Any, captured: Any) -> None:
-    status, answer, _ = ask(api, captured, {"image_url": "http://photos.example.com/1.jpg"})
-    assert (status, answer["count"]) == (200, 3)
-    assert endpoint.requests[0]["Body"] == JPEG
+def test_an_older_version_of_an_object_is_counted(predictions: Any) -> None:
+    predictions.put("photos/1.jpg")
+    s3 = predictions.s3
+    s3.put_bucket_versioning(Bucket="raw", VersioningConfiguration={"Status": "Enabled"})
+    old = s3.put_object(Bucket="raw", Key="photos/1.jpg", Body=JPEG + b"old")["VersionId"]
+    s3.put_object(Bucket="raw", Key="photos/1.jpg", Body=JPEG + b"new")
+    assert predictions.ask({"s3_uri": URI, "version_id": old})[0] == 200
+    assert predictions.endpoint.requests[0]["Body"] == JPEG + b"old"
+
+
+def test_a_photo_by_url_is_counted(predictions: Any) -> None:
+    status, answer, _ = predictions.ask({"image_url": URL})
+    assert status == 200
+    checked(answer)
+    assert predictions.endpoint.requests[0]["Body"] == JPEG
 
 
 @pytest.mark.parametrize(
     ("photo", "media_type"),
-    [(b"\x89PNG\r\n\x1a\n....", "image/png"), (b"RIFF\x00\x00\x00\x00WEBPVP8 ", "image/webp")],
+    [(JPEG, "image/jpeg"), (b"\x89PNG\r\n\x1a\n....", "image/png"), (b"RIFF\x00\x00\x00\x00WEBPVP8 ", "image/webp")],
+    ids=["jpeg", "png", "webp"],
 )
-def test_the_type_is_told_by_the_bytes(
-    api: ModuleType, endpoint: Any, web: Any, captured: Any, photo: bytes, media_type: str
+@pytest.mark.parametrize("claimed", ["image/jpeg", "image/png", "IMAGE/WEBP; q=1"])
+def test_a_photo_as_the_body_is_counted_and_its_type_told_by_its_bytes(
+    predictions: Any, photo: bytes, media_type: str, claimed: str
 ) -> None:
-    web.photo = photo
-    assert ask(api, captured, {"image_url": "http://photos.example.com/1.jpg"})[0] == 200
-    assert endpoint.requests[0]["ContentType"] == media_type
+    status, answer, _ = predictions.ask(photo, claimed)
+    assert status == 200
+    checked(answer)
+    assert predictions.endpoint.requests[0]["ContentType"] == media_type
+    assert predictions.endpoint.requests[0]["Body"] == photo
+
+
+@pytest.mark.parametrize("photo", [b"<svg/>", b"GIF89a....", b"%PDF-1.7", b"RIFF\x00\x00\x00\x00WAVE", b"\xff\xd8"])
+def test_what_is_no_photo_is_not_sent_to_the_model(predictions: Any, photo: bytes) -> None:
+    predictions.photo = photo
+    for request in (predictions.event({"image_url": URL}), predictions.event(photo, "image/jpeg")):
+        status, problem, _ = predictions.send(request)
+        assert (status, problem["code"]) == (415, "not_an_image")
+    assert predictions.endpoint.requests == []
 
 
 @pytest.mark.parametrize(
-    "photo", [b"", b"<svg/>", b"GIF89a....", b"%PDF-1.7", b"RIFF\x00\x00\x00\x00WAVE", b"\xff\xd8"]
+    ("expected", "matches", "probability", "decision"),
+    [(3, True, 0.93, "pass"), (1, False, 0.01, "fail"), (2, False, 0.02, "fail"), (3.0, True, 0.93, "pass")],
 )
-def test_what_is_no_photo_is_not_sent_to_the_model(
-    api: ModuleType, endpoint: Any, web: Any, captured: Any, photo: bytes
+def test_an_expected_count_gets_a_decision(
+    predictions: Any, expected: float, matches: bool, probability: float, decision: str
 ) -> None:
-    web.photo = photo
-    status, problem, _ = ask(api, captured, {"image_url": "http://photos.example.com/1.jpg"})
-    assert (status, problem["code"]) == (415, "not_an_image")
-    assert endpoint.requests == []
-
-
-@pytest.mark.parametrize(
-    ("body", "detail"),
-    [
-        ("", "it is not JSON"),
-        ("{", "it is not JSON"),
-        ("[" * 100_000, "it is not JSON"),
-        ("[]", "it is not an object"),
-        ("null", "it is not an object"),
-        ("{}", "it has neither"),
-        ({"image_url": "https://a.example/1.jpg", "s3_uri": "s3://raw/1.jpg"}, "it has both"),
-        ({"image_url": "https://a.example/1.jpg", "size": 3}, "it has the unknown key 'size'"),
-        ({"image_url": 7}, "image_url is not a text"),
-        ({"s3_uri": ""}, "s3_uri is not a text"),
-        ({"image_url": None}, "image_url is not a text"),
-    ],
-)
-def test_a_malformed_request_is_named(api: ModuleType, endpoint: Any, captured: Any, body: Any, detail: str) -> None:
-    status, problem, headers = ask(api, captured, body)
-    assert status == 400
-    assert problem == {
-        "type": "urn:tally:problem:bad_request",
-        "title": "Bad Request",
-        "status": 400,
-        "code": "bad_request",
-        "detail": f'the body must be {{"image_url": ...}} or {{"s3_uri": ...}}: {detail}',
-        "request_id": REQUEST_ID,
+    verdict = {
+        "expected_count": int(expected),
+        "matches": matches,
+        "expected_probability": probability,
+        "decision": decision,
     }
-    assert headers["Content-Type"] == "application/problem+json"
+    checked(predictions.ask({"image_url": URL, "expected_count": expected})[1], **verdict)
+    query = {"expected_count": str(int(expected))}
+    checked(predictions.ask(JPEG, "image/jpeg", query)[1], **verdict)
+
+
+def test_the_operators_set_the_thresholds(predictions: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PASS_PROBABILITY", "0.95")
+    monkeypatch.setenv("FAIL_PROBABILITY", "0.01")
+    decisions = [predictions.ask({"image_url": URL, "expected_count": count})[1]["decision"] for count in (3, 2, 1)]
+    assert decisions == ["review", "review", "fail"]
+
+
+def test_a_model_from_no_package_says_so(predictions: Any) -> None:
+    predictions.endpoint.answer = json.dumps({**COUNTED, "package": None}).encode()
+    assert predictions.ask({"image_url": URL})[1]["model"] == {**MODEL, "package": None, "version": None}
+
+
+def test_each_photo_of_a_batch_succeeds_or_fails_for_itself(predictions: Any) -> None:
+    predictions.put("photos/1.jpg")
+    images = [
+        {"s3_uri": URI, "expected_count": 3},
+        {"image_url": "https://10.0.0.1/1.jpg"},
+        {"s3_uri": "s3://private/photos/1.jpg"},
+        {"image_url": URL},
+        {"s3_uri": "s3://raw/photos/2.jpg"},
+    ]
+    status, answer, _ = predictions.ask({"images": images})
+    assert (status, answer["succeeded"], answer["failed"], answer["request_id"]) == (200, 2, 3, REQUEST_ID)
+    results = answer["results"]
+    assert [result["index"] for result in results] == [0, 1, 2, 3, 4]
+    assert [result["status"] for result in results] == [200, 403, 403, 200, 404]
+    assert results[0]["prediction"]["decision"] == "pass"
+    assert "decision" not in results[3]["prediction"]
+    codes = [result["problem"]["code"] for result in results if "problem" in result]
+    assert codes == ["address_not_public", "location_not_allowed", "object_not_found"]
+    assert all(result["problem"]["request_id"] == REQUEST_ID for result in results if "problem" in result)
+
+
+@pytest.mark.parametrize("image", [{"image_url": URL}, {"image_url": "https://10.0.0.1/1.jpg"}], ids=["good", "bad"])
+def test_a_batch_of_one_is_answered_as_a_batch(predictions: Any, image: dict[str, str]) -> None:
+    status, answer, _ = predictions.ask({"images": [image]})
+    assert (status, len(answer["results"])) == (200, 1)
+
+
+def test_photos_of_a_batch_are_fetched_in_parallel(predictions: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    together = threading.Barrier(8, timeout=5)  # passes only when eight are there at once
+
+    def fetch(*_: Any) -> bytes:
+        together.wait()
+        return JPEG
+
+    monkeypatch.setattr(predictions.handler, "Fetcher", lambda **_: SimpleNamespace(fetch=fetch))
+    _, answer, _ = predictions.ask({"images": [{"image_url": URL}] * 16})
+    assert answer["succeeded"] == 16
+
+
+def test_a_slow_photo_takes_only_its_own_time(predictions: Any) -> None:
+    remote = predictions.internet.site("slow.example.com", remotes.drips(b"HTTP/1.1 200 OK\r\n", b"x", 0.05))
+    began = time.monotonic()
+    images = [{"image_url": "http://slow.example.com/1.jpg"}, {"image_url": URL}]
+    _, answer, _ = predictions.ask({"images": images}, context=Context(1.5))
+    assert time.monotonic() - began < 1.4
+    assert [result["status"] for result in answer["results"]] == [424, 200]
+    assert answer["results"][0]["problem"]["code"] == "fetch_timeout"
+    assert remote.requests
+
+
+def test_fetching_may_take_a_part_of_the_time_only(predictions: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    predictions.internet.site("slow.example.com", remotes.drips(b"HTTP/1.1 200 OK\r\n", b"x", 0.05))
+    monkeypatch.setattr(predictions.handler, "FETCH_SECONDS", 0.2)
+    began = time.monotonic()
+    status, problem, _ = predictions.ask({"image_url": "http://slow.example.com/1.jpg"})
+    assert (status, problem["code"]) == (424, "fetch_timeout")
+    assert time.monotonic() - began < 1
+
+
+def test_work_that_overstays_does_not_hold_up_the_answer(predictions: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    released = threading.Event()
+
+    def fetch(url: str, _deadline: Any) -> bytes:
+        if "hangs" in url:
+            released.wait(10)  # whatever the deadline says
+        return JPEG
+
+    monkeypatch.setattr(predictions.handler, "Fetcher", lambda **_: SimpleNamespace(fetch=fetch))
+    images = [{"image_url": "https://hangs.example.com/1.jpg"}, {"image_url": URL}]
+    _, answer, _ = predictions.ask({"images": images}, context=Context(1.3))
+    released.set()
+    assert [result["status"] for result in answer["results"]] == [504, 200]
+    assert answer["results"][0]["problem"]["code"] == "timeout"
 
 
 @pytest.mark.parametrize(
-    ("uri", "status", "code"),
-    [
-        ("s3://private/photos/1.jpg", 403, "bucket_not_allowed"),
-        ("s3://raw.evil/photos/1.jpg", 403, "bucket_not_allowed"),
-        ("s3://raw/photos/2.jpg", 404, "object_not_found"),
-        ("s3://extra/photos/2.jpg", 404, "object_not_found"),
-        ("s3://raw/", 400, "bad_uri"),
-        ("s3://raw", 400, "bad_uri"),
-        ("S3://raw/1.jpg", 400, "bad_uri"),
-        ("https://raw/1.jpg", 400, "bad_uri"),
-        ("s3://arn:aws:s3:eu-west-1:123456789012:accesspoint/x/1.jpg", 400, "bad_uri"),
-    ],
+    "body", [{"image_url": URL}, {"images": [{"image_url": URL}]}, {"images": [{"s3_uri": URI}] * 2}]
 )
-def test_s3_is_read_from_allowed_buckets_only(
-    api: ModuleType, endpoint: Any, captured: Any, uri: str, status: int, code: str
-) -> None:
-    found, problem, _ = ask(api, captured, {"s3_uri": uri})
-    assert (found, problem["code"]) == (status, code)
-    assert endpoint.requests == []
+def test_without_time_left_nothing_is_begun(predictions: Any, body: dict[str, Any]) -> None:
+    status, answer, _ = predictions.ask(body, context=Context(0.9))
+    found = [answer] if status == 504 else [result["problem"] for result in answer["results"]]
+    assert {problem["code"] for problem in found} == {"timeout"}
+    assert predictions.internet.connected == []
+    assert predictions.endpoint.requests == []
 
 
-def test_an_object_that_is_too_large_is_refused(api: ModuleType, endpoint: Any, captured: Any) -> None:
-    boto3.client("s3").put_object(Bucket="raw", Key="large.jpg", Body=JPEG + bytes(6 * 1024 * 1024))
-    status, problem, _ = ask(api, captured, {"s3_uri": "s3://raw/large.jpg"})
-    assert (status, problem["code"]) == (413, "too_large")
+def test_the_deadline_stays_below_that_of_the_gateway(predictions: Any) -> None:
+    seconds = predictions.handler._seconds
+    assert seconds(None) == 26
+    assert seconds(Context(28)) == 26
+    assert 4.5 < seconds(Context(6)) <= 5
 
 
-def test_an_object_that_may_not_be_read_is_told_apart(
-    api: ModuleType, endpoint: Any, captured: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    class Denied:
-        def get_object(self, **_: str) -> None:
-            raise fakes.refusal("GetObject", "AccessDenied", "no kms:Decrypt", 403)
-
-    monkeypatch.setattr(api, "_client", lambda *_: Denied())
-    status, problem, _ = ask(api, captured, {"s3_uri": "s3://raw/photos/1.jpg"})
-    assert (status, problem["code"]) == (403, "object_not_readable")
-    assert "kms" not in json.dumps(problem)
+@pytest.mark.parametrize("key", ["a", "order-4711/bin-3", "~" * 255])
+@pytest.mark.parametrize("body", [{"image_url": URL}, {"images": []}, "{"], ids=["good", "empty batch", "no JSON"])
+def test_an_idempotency_key_comes_back_with_every_answer(predictions: Any, key: str, body: Any) -> None:
+    assert predictions.ask(body, idempotency_KEY=key)[2]["Idempotency-Key"] == key
 
 
-def test_an_address_inside_is_refused(api: ModuleType, endpoint: Any, captured: Any) -> None:
-    status, problem, _ = ask(api, captured, {"image_url": "http://169.254.169.254/latest/meta-data/"})
-    assert (status, problem["code"]) == (403, "address_not_public")
+@pytest.mark.parametrize("key", ["", " ", "a b", "a\n", "é", "~" * 256, "a\r\nSet-Cookie: b=c"])
+def test_a_malformed_idempotency_key_is_refused(predictions: Any, key: str) -> None:
+    status, problem, headers = predictions.ask({"image_url": URL}, Idempotency_Key=key)
+    assert (status, problem["code"]) == (400, "bad_request")
+    assert problem["detail"] == "the header Idempotency-Key must be 1 to 255 visible ASCII characters"
+    assert "Idempotency-Key" not in headers
+    assert predictions.endpoint.requests == []
 
 
-def test_http_is_refused_unless_it_is_allowed(
-    api: ModuleType, endpoint: Any, captured: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_asking_twice_answers_twice_the_same(predictions: Any) -> None:
+    first, second = (predictions.ask({"image_url": URL, "expected_count": 3})[1] for _ in range(2))
+    assert first.pop("timings")
+    assert second.pop("timings")
+    assert first == second
+
+
+def test_http_is_refused_unless_it_is_allowed(predictions: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ALLOW_HTTP", "false")
-    status, problem, _ = ask(api, captured, {"image_url": "http://photos.example.com/1.jpg"})
+    status, problem, _ = predictions.ask({"image_url": URL})
     assert (status, problem["code"]) == (400, "bad_url")
-
-
-def model_error(status: int, **body: str) -> Exception:
-    fields = {"OriginalStatusCode": status, "OriginalMessage": json.dumps(body)}
-    error: Exception = fakes.refusal("InvokeEndpoint", "ModelError", "Received error from primary", 424, **fields)
-    return error
 
 
 @pytest.mark.parametrize(
     ("answer", "status", "code", "retry_after"),
     [
-        (
-            fakes.refusal("InvokeEndpoint", "ValidationError", "Endpoint tally-dev of account 1 not found."),
-            503,
-            "no_model",
-            "60",
-        ),
-        (fakes.refusal("InvokeEndpoint", "ThrottlingException", "Rate exceeded"), 503, "busy", "1"),
-        (fakes.refusal("InvokeEndpoint", "ModelNotReadyException", "not yet", 429), 503, "busy", "1"),
+        (fakes.refusal("InvokeEndpoint", "ValidationError", "Endpoint of account 1 not found"), 503, "no_model", "60"),
         (fakes.refusal("InvokeEndpoint", "AccessDeniedException", "role x may not", 403), 502, "model_failed", None),
-        (model_error(422, code="undecodable", message="the photo is damaged"), 422, "undecodable", None),
-        (model_error(413, code="too_large", message="smaller, please"), 413, "too_large", None),
-        (model_error(503, code="busy", message="64 photos are waiting"), 503, "busy", "1"),
-        (model_error(500, code="internal_error", message="see the log"), 502, "model_failed", None),
-        (b"not JSON", 502, "model_failed", None),
         (b"{}", 502, "model_failed", None),
         (RuntimeError("a bug with a secret"), 500, "internal_error", None),
     ],
 )
 def test_what_goes_wrong_behind_is_a_problem_of_its_own(
-    api: ModuleType,
-    endpoint: Any,
-    captured: Any,
-    answer: Any,
-    status: int,
-    code: str,
-    retry_after: str | None,
+    predictions: Any, answer: Any, status: int, code: str, retry_after: str | None
 ) -> None:
-    endpoint.answer = answer
-    found, problem, headers = ask(api, captured, {"s3_uri": "s3://raw/photos/1.jpg"})
+    predictions.endpoint.answer = answer
+    found, problem, headers = predictions.ask({"image_url": URL})
     assert (found, problem["code"], headers.get("Retry-After")) == (status, code, retry_after)
-    assert problem["status"] == found
+    _, batch, _ = predictions.ask({"images": [{"image_url": URL}] * 2})
+    assert [result["problem"]["code"] for result in batch["results"]] == [code] * 2
     for inner in ("role x", "account 1", "secret"):
-        assert inner not in json.dumps(problem)
+        assert inner not in json.dumps([problem, batch])
 
 
-def test_a_model_that_takes_too_long_is_a_timeout(
-    api: ModuleType, captured: Any, aws: str, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("name", "value", "said"),
+    [
+        ("ENDPOINT_NAME", "", "ENDPOINT_NAME is not set"),
+        ("PASS_PROBABILITY", "0.5", "PASS_PROBABILITY is 0.5"),
+        ("FAIL_PROBABILITY", "0.2", "FAIL_PROBABILITY is 0.2"),
+        ("PASS_PROBABILITY", "high", "could not convert string to float: 'high'"),
+        ("S3_SOURCES", "raw", "S3_SOURCES has 'raw'"),
+    ],
+)
+def test_wrong_settings_are_our_fault_and_named_in_the_log(
+    predictions: Any,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    name: str,
+    value: str,
+    said: str,
 ) -> None:
-    remote = remotes.Remote(remotes.sends(3.0))
-    host, port = remote._listener.getsockname()
-    monkeypatch.setenv("AWS_ENDPOINT_URL_SAGEMAKER_RUNTIME", f"http://{host}:{port}")
-    monkeypatch.setattr(api, "_MODEL_SECONDS", 1)
-    status, problem, headers = ask(api, captured, {"s3_uri": "s3://raw/photos/1.jpg"})
-    assert (status, problem["code"], headers["Retry-After"]) == (504, "model_timeout", "1")
-    remote.close()
+    monkeypatch.setenv(name, value)
+    status, problem, _ = predictions.ask({"image_url": URL})
+    assert (status, problem["code"]) == (500, "internal_error")
+    assert name not in json.dumps(problem)
+    assert said in capsys.readouterr().out
 
 
-def test_the_log_is_one_line_that_names_the_host_and_no_more(
-    api: ModuleType, endpoint: Any, web: Any, captured: Any, capsys: pytest.CaptureFixture[str]
-) -> None:
-    ask(api, captured, {"image_url": "http://photos.example.com/1.jpg?X-Amz-Signature=abcdef"})
-    ask(api, captured, {"image_url": "http://user:secret@photos.example.com/1.jpg"})
-    (line, refused) = [json.loads(text) for text in capsys.readouterr().out.splitlines()]
-    assert line.pop("ms") >= 0
-    assert line == {
-        "event": "prediction",
-        "request_id": REQUEST_ID,
-        "source": "image_url",
-        "place": "photos.example.com",
-        "status": 200,
-        "count": 3,
-        "model": ANSWER["model"],
-    }
-    assert refused["code"] == "bad_url"
-    assert not any(word in json.dumps([line, refused]) for word in ("abcdef", "secret", "1.jpg"))
+def test_a_request_that_is_refused_needs_no_client(predictions: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    def client(service: str) -> None:
+        raise AssertionError(f"{service} is not needed")
+
+    monkeypatch.setattr(predictions.handler, "client", client)
+    predictions.photo = b"<html>"
+    for request in ({"image_url": "ftp://a"}, {"image_url": "https://10.0.0.1/1.jpg"}, {"image_url": URL}, {}, "{"):
+        assert predictions.ask(request)[0] in (400, 403, 415)
