@@ -5,7 +5,6 @@ is taken for granted: it checks less, and only some content types.
 """
 
 import base64
-import binascii
 import json
 import re
 import uuid
@@ -136,10 +135,10 @@ def _content(event: Mapping[str, Any], limit: int, remedy: str) -> bytes:
         raise _too_large(limit, remedy)
     try:
         content = base64.b64decode(text, validate=True) if encoded else text.encode()
-    except binascii.Error:
-        raise _bad("the body did not arrive as it was sent; send it again") from None
     except UnicodeError:
         raise _bad("the body is not UTF-8") from None
+    except ValueError:
+        raise _bad("the body did not arrive as it was sent; send it again") from None
     if len(content) > limit:
         raise _too_large(limit, remedy)
     return content

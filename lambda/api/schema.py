@@ -4,6 +4,7 @@ Written here and not imported, because a validator of the whole standard costs a
 the function does, and its messages speak of schemas. Held against such a validator in the tests.
 """
 
+import json
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -166,5 +167,5 @@ def _join(names: Any, word: str) -> str:
 
 def _short(value: Any) -> str:
     """A value as part of a message: on one line, in ASCII, and never long."""
-    text = ascii(value)
+    text = ascii(value) if isinstance(value, str) else json.dumps(value)
     return text if len(text) <= 40 else f"{text[:37]}..."
