@@ -3,7 +3,7 @@
 #   make run DATA=../photos        the same on your photos; `make help` lists the options
 #   make deploy ENV=dev            the same stacks in your AWS account
 .DEFAULT_GOAL := help
-.PHONY: help run up down options test e2e lint format definition picture reference snapshot requirements clean \
+.PHONY: help run up down options test e2e bench lint format definition picture reference snapshot requirements clean \
 	policy bootstrap deploy diff upload start watch runs stop packages approve rollback predict status destroy
 
 PYTHON ?= python3
@@ -106,6 +106,11 @@ test: .venv/installed $(CDK) ## unit tests and short jobs, a few minutes
 
 e2e: .venv/installed $(CDK) ## whole loops, slow
 	$(BIN)/pytest -m e2e
+
+bench: .venv/installed ## what the API's function adds to fetch and model, and the memory it takes; on a quiet machine
+	$(BIN)/python -m benchmarks.api_overhead
+	@echo
+	$(BIN)/python -m benchmarks.api_memory
 
 lint: .venv/installed ## formatting, lint and types
 	$(BIN)/ruff format --check .
