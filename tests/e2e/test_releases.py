@@ -13,16 +13,17 @@ import pytest
 
 from infra.names import STACKS
 from local.platform import running_emulator
-from local.settings import NAMES, PREFIX
+from local.settings import NAMES, PREFIX, RAW_BUCKET
 from local.up import down
-from ops import cdk, destroy, environments, packages, predict, release, runs, upload
+from ops import cdk, destroy, environments, packages, predict, release, runs, status, upload
 from ops.account import Account
+from tally_client import ApiProblem, Client, Photo, Prediction, TallyError
 from tests.local.rehearsal import Rehearsal
 
 pytestmark = pytest.mark.e2e
 
 
-class Client:
+class Caller:
     """A caller that asks the API all the while, and remembers every answer."""
 
     def __init__(self, rehearsal: Rehearsal) -> None:
@@ -32,7 +33,7 @@ class Client:
         self.answers: list[int] = []
         self.problems: list[str] = []
 
-    def __enter__(self) -> "Client":
+    def __enter__(self) -> "Caller":
         self._thread.start()
         return self
 
@@ -44,7 +45,7 @@ class Client:
         while not self._ended.is_set():
             try:
                 self.answers.append(self._rehearsal.count())
-            except predict.PredictionError as error:
+            except TallyError as error:
                 self.problems.append(str(error))
             time.sleep(0.05)
 
@@ -65,15 +66,19 @@ def test_up_prints_what_a_person_needs(rehearsal: Rehearsal) -> None:
     text = rehearsal.printed.getvalue()
     assert rehearsal.emulator.endpoint in text
     assert predict.api(rehearsal.account).key in text  # type: ignore[operator]  # the laptop's API has keys
+    assert '{"image_url": "https://photos.example/tally-laptop-raw-' in text
     variables = (rehearsal.build / "aws.env").read_text()
     assert f"export AWS_ENDPOINT_URL={rehearsal.emulator.endpoint}\n" in variables
 
 
 def test_before_the_first_release_the_api_says_that_no_model_is_in_service(rehearsal: Rehearsal) -> None:
     upload.upload(rehearsal.account, rehearsal.photos, PREFIX, start=False)
-    with pytest.raises(predict.PredictionError) as problem:
+    with pytest.raises(ApiProblem) as problem:
         rehearsal.count()
-    assert problem.value.status == 503
+    assert (problem.value.status, problem.value.code, problem.value.retry_after) == (503, "no_model", 60)
+    now = status.status(rehearsal.account)
+    assert now.answers, "no model is no fault before the first release"
+    assert str(now.api).startswith("503 no_model: ")
 
 
 def test_models_come_into_service_stay_and_go_back_as_they_should(rehearsal: Rehearsal) -> None:
@@ -90,13 +95,13 @@ def test_models_come_into_service_stay_and_go_back_as_they_should(rehearsal: Reh
     cdk.Cdk(rehearsal.account, overrides=unrelated, build=rehearsal.build / "cdk").deploy(["operations", "serving"])
     assert (rehearsal.in_service(), rehearsal.count()) == (1, 2)
 
-    with Client(rehearsal) as client:
+    with Caller(rehearsal) as caller:
         better = rehearsal.run(served_count=4)
         time.sleep(0.5)
     assert better.outcome == "succeeded", better
-    assert client.problems == []
-    assert set(client.answers) == {2, 4}
-    assert client.answers == sorted(client.answers), "from the old model to the new one, once"
+    assert caller.problems == []
+    assert set(caller.answers) == {2, 4}
+    assert caller.answers == sorted(caller.answers), "from the old model to the new one, once"
     assert rehearsal.in_service() == 2
 
     broken = rehearsal.run(broken=True)
@@ -120,14 +125,43 @@ def test_models_come_into_service_stay_and_go_back_as_they_should(rehearsal: Reh
         time.sleep(0.2)
 
     said: list[str] = []
-    with Client(rehearsal) as client:
+    with Caller(rehearsal) as caller:
         back = release.release(rehearsal.account, 1, said.append, every=0.2)
     assert back.in_service, said
     assert (rehearsal.in_service(), rehearsal.count()) == (1, 2)
-    assert client.problems == []
+    assert caller.problems == []
 
     with pytest.raises(Exception, match="version 9"):
         release.release(rehearsal.account, 9, said.append)
+
+
+def test_the_client_and_the_api_understand_each_other(rehearsal: Rehearsal) -> None:
+    uri, photo = f"s3://{RAW_BUCKET}/{rehearsal.any_key}", rehearsal.photos.parent / rehearsal.any_key
+    with predict.client(rehearsal.account, retries=0) as tally:
+        health = tally.health()
+        assert (health.endpoint, health.package, health.version) == ("InService", "tally-laptop", 1)
+        assert tally.openapi()["info"]["title"] == "Tally"
+        for found in (
+            tally.predict(photo=photo, expected_count=2, idempotency_key="order-17"),
+            tally.predict(s3_uri=uri, expected_count=2),
+        ):
+            assert (found.count, found.expected_count, found.matches) == (2, 2, True)
+            assert (found.model.package, found.model.version) == ("tally-laptop", 1)
+            assert found.expected_probability == found.confidence == found.probabilities[2]
+            assert found.decision == "review", "the stand-in is never sure"
+        assert tally.predict(photo=photo).decision is None
+
+        several = tally.predict_many([Photo(s3_uri=uri), Photo(s3_uri=f"{uri}.gone")] * 9)  # two requests
+        assert [item.count if isinstance(item, Prediction) else item.code for item in several] == [
+            2, "object_not_found",
+        ] * 9  # fmt: skip
+        with pytest.raises(ApiProblem) as refused:
+            tally.predict(s3_uri="s3://elsewhere/1.jpg")
+        assert (refused.value.status, refused.value.code) == (403, "location_not_allowed")
+    with Client(tally.url, "not-the-key", retries=0) as stranger, pytest.raises(ApiProblem) as shut:
+        stranger.health()
+    assert (shut.value.status, shut.value.code) == (403, "forbidden")
+    assert status.status(rehearsal.account).api == "ok, tally-laptop version 1, endpoint InService"
 
 
 def test_success_on_another_prefix_starts_a_run_on_that_prefix(rehearsal: Rehearsal) -> None:
