@@ -3,7 +3,7 @@
 #   make run DATA=../photos        the same on your photos; `make help` lists the options
 #   make deploy ENV=dev            the same stacks in your AWS account
 .DEFAULT_GOAL := help
-.PHONY: help run up down options test e2e bench lint format definition picture reference snapshot requirements clean \
+.PHONY: help run up down options test load e2e bench lint format definition picture reference snapshot requirements clean \
 	policy bootstrap deploy diff upload start watch runs stop packages approve rollback predict status destroy
 
 PYTHON ?= python3
@@ -103,6 +103,9 @@ destroy: $(TOOLS)/installed $(CDK) ## delete an environment, after asking: ENV=d
 
 test: .venv/installed $(CDK) ## unit tests and short jobs, a few minutes
 	$(BIN)/pytest -n auto --maxprocesses=4 --dist=loadfile --no-loadscope-reorder
+
+load: .venv/installed ## two minutes of good and hostile requests to the API that make up runs: [SECONDS=120] [CONCURRENCY=16]
+	$(BIN)/python -m benchmarks.api_load --build '$(BUILD)' $(call given,SECONDS CONCURRENCY)
 
 e2e: .venv/installed $(CDK) ## whole loops, slow
 	$(BIN)/pytest -m e2e

@@ -14,6 +14,7 @@ from local.settings import PREFIX, RAW_BUCKET
 from ops import predict
 from ops.account import Account
 
+ACCOUNT, API, ABOUT = "emulated account", "function api", "function about"  # what `processes` calls them
 _PHOTOS = 8
 _SECONDS = 40.0
 
@@ -72,10 +73,10 @@ def _stage_limits(rate: object, burst: object) -> list[dict[str, str]]:
 def processes(emulator: EmulatorProcess, names: Names) -> Iterator[tuple[str, psutil.Process]]:
     """The emulated account, and the processes that run the API's functions."""
     account = psutil.Process(emulator.pid)
-    yield "emulated account", account
-    functions = {names.function(task): task for task in ("api", "about")}
+    yield ACCOUNT, account
+    functions = {names.function("api"): API, names.function("about"): ABOUT}
     for child in account.children(recursive=True):
         with contextlib.suppress(psutil.Error):
-            task = functions.get(child.environ().get("AWS_LAMBDA_FUNCTION_NAME", ""))
-            if task:
-                yield f"function {task}", child
+            function = functions.get(child.environ().get("AWS_LAMBDA_FUNCTION_NAME", ""))
+            if function:
+                yield function, child

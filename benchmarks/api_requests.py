@@ -56,12 +56,15 @@ class Kind:
         try:
             answer = json.loads(body)
         except ValueError:
-            return f"answered {status} with what is no JSON: {body[:300]!r}"
+            answer = None
+        if not isinstance(answer, dict):
+            return f"answered {status} with what is no JSON object: {body[:300]!r}"
         if status >= 400 and (content_type != "application/problem+json" or not answer.get("request_id")):
             return f"answered {status} without a whole problem: {content_type} {body[:300]!r}"
         if self.code and answer.get("code") != self.code:
             return f"answered {answer.get('code')} instead of {self.code}: {body[:300]!r}"
-        if self.items and (found := tuple(result["status"] for result in answer["results"])) != self.items:
+        found = tuple(result.get("status") for result in answer.get("results", ()))
+        if self.items and found != self.items:
             return f"answered {found} instead of {self.items}: {body[:1000]!r}"
         return None
 
