@@ -167,8 +167,8 @@ def _is_public(address: str) -> bool:
 
 
 def _place(asked: Sequence[Target]) -> str:
-    host = asked[0].host
-    return host if asked[-1].host == host else f"a host that {host} redirects to"
+    host = asked[0].host_header
+    return host if asked[-1].host_header == host else f"a host that {host} redirects to"
 
 
 def _reason(error: Exception) -> str:

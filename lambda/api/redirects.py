@@ -20,7 +20,7 @@ def follow(asked: Sequence[Target], locations: Sequence[str], *, allow_http: boo
     gives up encryption, closes a circle, or comes after `MAX_REDIRECTS` others. It names the first host only: what
     the others answer is none of the caller's business.
     """
-    here, host = asked[-1], asked[0].host
+    here, host = asked[-1], asked[0].host_header
     if len(asked) > MAX_REDIRECTS:
         raise _bad_redirect(host, f"more than {MAX_REDIRECTS} times")
     if len(set(locations)) != 1:

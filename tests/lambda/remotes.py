@@ -13,6 +13,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -81,6 +82,7 @@ class Internet:
         self.resolved: list[tuple[str, int]] = []
         self.connected: list[tuple[str, int]] = []
         self.inside: list[str] = []  # addresses that are not public, and were connected to all the same
+        self.given: set[str] = set()  # addresses that names resolved to
         self._answers: dict[str, list[list[str]]] = {}
         self._remotes: dict[str, Remote] = {}
 
@@ -104,7 +106,9 @@ class Internet:
         answers = self._answers.get(host)
         if not answers:
             raise socket.gaierror(socket.EAI_NONAME, "unknown in this test")
-        return answers.pop(0) if len(answers) > 1 else answers[0]
+        found = answers.pop(0) if len(answers) > 1 else answers[0]
+        self.given |= set(found)
+        return found
 
     def connector(self, address: str, port: int, timeout: float) -> socket.socket:
         self.connected.append((address, port))
@@ -117,6 +121,32 @@ class Internet:
     def close(self) -> None:
         for remote in self._remotes.values():
             remote.close()
+
+
+class Client:
+    """The fetcher on an internet of this test."""
+
+    def __init__(self, fetch: Any, deadline: Any, internet: Internet) -> None:
+        self.module = fetch
+        self.fetcher = fetch.Fetcher
+        self.problem = fetch.ProblemError
+        self._deadline = deadline.Deadline
+        self._internet = internet
+
+    def get(self, url: str = f"http://{HOST}/1.jpg", seconds: float = 3.0, **given: Any) -> bytes:
+        """What is fetched from a URL; `given` are settings of Fetcher."""
+        settings = {"allow_http": True, "resolver": self._internet.resolver, "connector": self._internet.connector}
+        return bytes(self.fetcher(**{**settings, **given}).fetch(url, self._deadline(seconds)))
+
+    def refused(self, code: str, url: str = f"http://{HOST}/1.jpg", seconds: float = 3.0, **given: Any) -> str:
+        """The sentence that the URL is refused with, under that code."""
+        with pytest.raises(self.problem) as caught:
+            self.get(url, seconds, **given)
+        assert caught.value.code == code, caught.value.detail
+        detail: str = caught.value.detail
+        for address in self._internet.given:
+            assert address not in detail.replace(url.split("/")[2], ""), "an address that the caller did not name"
+        return detail
 
 
 def sends(*parts: bytes | float) -> Script:

@@ -1,267 +1,270 @@
-"""Fetching from real sockets: what comes back, what is refused, and that nothing takes longer than the deadline."""
+"""Fetching from public addresses only, whatever a name resolves to, and with nothing that this process knows."""
 
+import functools
+import ipaddress
 import socket
-import ssl
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 remotes: Any = import_module("tests.lambda.remotes")
+registries: Any = import_module("tests.lambda.registries")
 
 PHOTO = b"\xff\xd8\xff" + bytes(range(256)) * 400
+HOST = remotes.HOST
+quick = settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=200, deadline=None)
 
 
 @pytest.fixture
-def module(load: Any) -> Any:
-    (fetch,) = load("api", "fetch")
-    return fetch
+def site(internet: Any) -> Any:
+    """A remote that gives the photo to whoever asks."""
+    return internet.site(HOST, remotes.sends(remotes.answer(PHOTO)))
 
 
-@pytest.fixture
-def fetch_from(module: Any) -> Iterator[Callable[..., bytes]]:
-    """`fetch_from(script, url, **settings of Fetcher)` fetches from a remote that runs the script."""
-    open_remotes = []
-
-    def fetch(script: Any, url: str = "http://photos.example.com/1.jpg", context: Any = None, **given: Any) -> bytes:
-        remote = remotes.Remote(script, context)
-        open_remotes.append(remote)
-        settings = {
-            "allow_http": True,
-            "seconds": 2.0,
-            "resolver": points_to(remotes.PUBLIC),
-            "connector": remote.connect,
-            **given,
-        }
-        fetch.remote = remote  # type: ignore[attr-defined]
-        return bytes(module.Fetcher(**settings).fetch(url))
-
-    yield fetch
-    for remote in open_remotes:
-        remote.close()
+def test_a_photo_is_fetched_with_nothing_but_what_it_needs(client: Any, site: Any, internet: Any) -> None:
+    assert client.get(f"http://{HOST}/1.jpg?X-Signature=a%2Fb#part") == PHOTO
+    (request,) = site.requests
+    head, *headers, end, rest = request.decode().split("\r\n")
+    assert (head, end, rest) == ("GET /1.jpg?X-Signature=a%2Fb HTTP/1.1", "", "")
+    assert sorted(headers) == [
+        "Accept-Encoding: identity",
+        "Accept: image/*",
+        "Connection: close",
+        f"Host: {HOST}",
+        "User-Agent: tally",
+    ]
+    assert internet.resolved == [(HOST, 80)]
+    assert internet.connected == [(remotes.PUBLIC, 80)]
 
 
-def points_to(*addresses: str) -> Callable[[str, int], list[str]]:
-    """A resolver that gives these addresses for every name."""
-    return lambda *_: list(addresses)
+def test_a_name_in_letters_is_resolved_and_asked_for_in_punycode(client: Any, internet: Any) -> None:
+    remote = internet.site("xn--bcher-kva.example", remotes.sends(remotes.answer(PHOTO)))
+    assert client.get("http://Bücher.example./é.jpg") == PHOTO
+    assert remote.requests[0].startswith(b"GET /%C3%A9.jpg HTTP/1.1\r\n")
+    assert b"\r\nHost: xn--bcher-kva.example\r\n" in remote.requests[0]
+    assert internet.resolved == [("xn--bcher-kva.example", 80)]
 
 
-def refused(module: Any, call: Callable[..., Any], *arguments: Any) -> Any:
-    """What `call` is refused with."""
-    with pytest.raises(module.ProblemError) as caught:
-        call(*arguments)
-    return caught.value
+@pytest.mark.parametrize("host", ["93.184.216.34", "2606:2800:220:1::1"])
+def test_an_address_in_the_url_is_connected_to_without_asking_a_resolver(client: Any, internet: Any, host: str) -> None:
+    remote = internet.at(host, remotes.sends(remotes.answer(PHOTO)))
+    written = f"[{host}]" if ":" in host else host
+    assert client.get(f"http://{written}/") == PHOTO
+    assert f"\r\nHost: {written}\r\n".encode() in remote.requests[0]
+    assert (internet.resolved, internet.connected) == ([], [(host, 80)])
 
 
-def test_a_photo_is_fetched(fetch_from: Any) -> None:
-    url = "http://photos.example.com/1.jpg?X-Signature=a%2Fb"
-    assert fetch_from(remotes.sends(remotes.answer(PHOTO)), url) == PHOTO
-    (request,) = fetch_from.remote.requests
-    assert request.startswith(b"GET /1.jpg?X-Signature=a%2Fb HTTP/1.1\r\n")
-    assert b"\r\nHost: photos.example.com\r\n" in request
-    assert b"\r\nAccept-Encoding: identity\r\n" in request
+# The best known ones, in every way to write them into IPv6; and the first of every network that is not public.
+FAMOUS = """
+127.0.0.1 127.0.0.53 10.0.0.1 172.31.0.1 192.168.1.1 100.100.100.200 169.254.169.254 169.254.169.253 169.254.170.2
+169.254.170.23 192.0.0.192 168.63.129.16 255.255.255.255 224.0.0.251
+:: ::1 ::7f00:1 ::ffff:127.0.0.1 ::ffff:169.254.169.254 ::ffff:0:10.0.0.1 ::ffff:93.184.216.34 64:ff9b::a9fe:a9fe
+64:ff9b::7f00:1 64:ff9b:1::a00:1 2002:7f00:1:: 2002:a9fe:a9fe::1 2002:a00:1::1 2001:0:a9fe:a9fe::
+2001:0:5db8:d822:8000:63bf:80ff:fffe 2a00:1450:4001::5efe:a00:1 fe80::1 fec0::1 fd00:ec2::254 fd00:ec2::23 fc00::1
+ff02::1 ff0e::1 100::1 4000::1 5f00::1
+"""
+INSIDE = [*FAMOUS.split(), *(str(ipaddress.ip_network(network)[0]) for network in (*registries.V4, *registries.V6))]
 
 
-def test_a_photo_in_chunks_and_one_without_a_length_are_fetched(fetch_from: Any) -> None:
-    chunked = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n2\r\nde\r\n0\r\n\r\n"
-    assert fetch_from(remotes.sends(chunked)) == b"abcde"
-    assert fetch_from(remotes.sends(b"HTTP/1.1 200 OK\r\n\r\n", PHOTO)) == PHOTO
+@pytest.mark.parametrize("address", INSIDE)
+@pytest.mark.parametrize("scheme", ["https", "http"])
+def test_no_way_leads_inside(client: Any, internet: Any, scheme: str, address: str) -> None:
+    internet.name(HOST, [address])
+    detail = client.refused("address_not_public", f"{scheme}://{HOST}/latest/meta-data/")
+    assert detail == f"{HOST} is not on the public internet; upload the photo"
+    for first, second in ([address, remotes.PUBLIC], [remotes.PUBLIC, address]):
+        internet.name(HOST, [first, second])  # mixed records: refused whichever would be connected to
+        client.refused("address_not_public", f"{scheme}://{HOST}/")
+    written = f"[{address}]" if ":" in address else address
+    client.refused("address_not_public", f"{scheme}://{written}/")
+    assert internet.connected == []
 
 
-def test_over_tls_the_certificate_must_be_the_hosts(fetch_from: Any, module: Any, tmp_path: Path) -> None:
-    pem = remotes.certificate(tmp_path, "photos.example.com")
-    server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    server.load_cert_chain(pem)
-    asked: list[str | None] = []
-    server.sni_callback = lambda _socket, name, _context: asked.append(name)
-    trusting = ssl.create_default_context(cafile=pem)
-    script = remotes.sends(remotes.answer(PHOTO))
-
-    def fetch(url: str, **given: Any) -> bytes:
-        return bytes(fetch_from(script, url, context=server, allow_http=False, **given))
-
-    assert fetch("https://photos.example.com/1.jpg", tls=lambda: trusting) == PHOTO
-    assert asked == ["photos.example.com"]
-    other = refused(module, lambda: fetch("https://other.example.com/1.jpg", tls=lambda: trusting))
-    assert (other.status, other.code) == (424, "fetch_failed")
-    assert "its certificate is not valid: Hostname mismatch" in other.detail
-    unknown = refused(module, lambda: fetch("https://photos.example.com/1.jpg"))
-    assert "its certificate is not valid: self-signed certificate" in unknown.detail
+@pytest.mark.parametrize("found", ["fe80::1%eth0", "2606:2800:220:1::1%2", "", "localhost", "127.1", "0x7f.1", "\x00"])
+def test_what_a_resolver_finds_must_be_an_address(client: Any, internet: Any, found: str) -> None:
+    internet.name(HOST, [remotes.PUBLIC, found])
+    with pytest.raises(client.problem) as caught:
+        client.get()
+    assert caught.value.code == "address_not_public"
+    assert internet.connected == []
 
 
-def test_a_remote_without_tls_is_named(fetch_from: Any, module: Any) -> None:
-    script = remotes.sends(remotes.answer(PHOTO))
-    problem = refused(module, lambda: fetch_from(script, "https://photos.example.com/1.jpg"))
-    assert (problem.status, problem.code) == (424, "fetch_failed")
+ADDRESSES = st.integers(0, 2**32 - 1).map(ipaddress.IPv4Address).map(str) | st.sampled_from(INSIDE)
+ADDRESSES |= st.integers(2**125, 2**126 - 1).map(ipaddress.IPv6Address).map(str)
 
 
-@pytest.mark.parametrize(
-    "addresses",
-    [
-        ["127.0.0.1"],
-        ["169.254.169.254"],
-        ["::1"],
-        ["::ffff:10.0.0.1"],
-        ["fe80::1%eth0"],
-        [remotes.PUBLIC, "10.0.0.1"],
-        ["10.0.0.1", remotes.PUBLIC],
-    ],
-    ids=str,
-)
-def test_a_host_that_is_inside_is_not_connected_to(module: Any, addresses: list[str]) -> None:
-    def connector(*_: Any) -> socket.socket:
-        raise AssertionError("connected")
+@given(found=st.lists(ADDRESSES | st.just(remotes.PUBLIC), min_size=1, max_size=4))
+@quick
+def test_of_any_records_none_inside_is_connected_to(client: Any, found: list[str]) -> None:
+    internet = remotes.Internet()
+    internet.name(HOST, found)
+    code = "fetch_failed" if all(map(registries.publicly_routed, found)) else "address_not_public"
+    with pytest.raises(client.problem) as caught:
+        client.get(resolver=internet.resolver, connector=internet.connector)
+    assert caught.value.code == code
+    assert internet.inside == []
+    assert bool(internet.connected) == (code == "fetch_failed")
 
-    fetcher = module.Fetcher(resolver=points_to(*addresses), connector=connector)
-    problem = refused(module, lambda: fetcher.fetch("https://photos.example.com/1.jpg"))
-    assert (problem.status, problem.code) == (403, "address_not_public")
-    assert problem.detail == "the host photos.example.com is not on the public internet; upload the photo"
+
+def test_a_name_that_changes_its_address_is_resolved_once(client: Any, internet: Any, site: Any) -> None:
+    internet.name(HOST, [remotes.PUBLIC], ["127.0.0.1"])
+    assert client.get() == PHOTO
+    assert internet.resolved == [(HOST, 80)]
+    assert internet.connected == [(remotes.PUBLIC, 80)]
+    client.refused("address_not_public")  # the second time it is inside
+
+
+NUMBERS = """
+2130706433 017700000001 0x7f000001 0X7F000001 127.1 127.0.1 0x7f.1 0177.0.0.1 0177.1 127.0.0.01 0x7f.0x0.0x0.0x1 0 0x0
+2852039166 0xa9fea9fe 0251.0376.0251.0376 0xa9.0xfe.0xa9.0xfe 169.254.43518 169.16689662 0251.254.169.254 025177524776
+425.510.425.510 １２７.0.0.1 ①②⑦.⓪.⓪.① 127。0。0。1 127．0．0．1 127｡0｡0｡1 ⑯⑨。②⑤④。⑯⑨｡②⑤④ 𝟙𝟚𝟟.0.0.1 0ｘ7f.1
+"""
+
+
+@pytest.mark.parametrize("host", NUMBERS.split())
+def test_numbers_in_other_notations_lead_nowhere_even_where_they_are_read_as_names(
+    client: Any, internet: Any, load: Any, monkeypatch: pytest.MonkeyPatch, host: str
+) -> None:
+    client.refused("bad_url", f"http://{host}/", resolver=client.module.resolve)
+    assert internet.connected == []
+    (urls,) = load("api", "urls")
+    monkeypatch.setattr(urls, "read_host", lambda text: text)  # the defence behind it: the address is judged
+    with pytest.raises((client.problem, UnicodeError)) as caught:
+        client.get(f"http://{host}/", resolver=client.module.resolve)
+    assert getattr(caught.value, "code", "host_not_found") in ("address_not_public", "host_not_found")
+    assert internet.connected == []
 
 
 @pytest.mark.parametrize("host", ["localhost", "127.0.0.1", "169.254.169.254", "[::1]", "[::ffff:7f00:1]", "10.0.0.1"])
-def test_the_systems_own_resolver_leads_nowhere_inside(module: Any, host: str) -> None:
-    problem = refused(module, lambda: module.Fetcher(seconds=5).fetch(f"https://{host}/latest/meta-data/"))
-    assert (problem.status, problem.code) == (403, "address_not_public")
+def test_the_systems_own_resolver_leads_nowhere_inside(client: Any, internet: Any, host: str) -> None:
+    client.refused("address_not_public", f"https://{host}/latest/meta-data/", resolver=client.module.resolve)
+    assert internet.connected == []
 
 
-def test_a_name_is_resolved_once_and_that_address_is_connected_to(module: Any) -> None:
-    answers = iter([[remotes.PUBLIC], ["127.0.0.1"]])  # a name that points elsewhere the second time
-    connected: list[str] = []
-    remote = remotes.Remote(remotes.sends(remotes.answer(PHOTO)))
+@given(port=st.integers(0, 65535).filter(lambda port: port != 443), scheme=st.sampled_from(["https", "http"]))
+@quick
+def test_no_other_port_is_ever_asked(client: Any, port: int, scheme: str) -> None:
+    def never(*_: Any) -> Any:
+        raise AssertionError("asked")
+
+    if (scheme, port) != ("http", 80):
+        for host in (HOST, "127.0.0.1", "[::1]"):
+            with pytest.raises(client.problem) as caught:
+                client.get(f"{scheme}://{host}:{port}/", resolver=never, connector=never)
+            assert caught.value.code == "bad_url"
+
+
+def test_http_is_not_fetched_where_it_is_not_allowed(client: Any, internet: Any, site: Any) -> None:
+    client.refused("bad_url", f"http://{HOST}/1.jpg", allow_http=False)
+    assert internet.resolved == internet.connected == []
+    assert client.fetcher().allow_http is False
+
+
+def test_proxies_and_passwords_of_the_environment_take_no_part(
+    client: Any, internet: Any, site: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as proxy:
+        proxy.settimeout(0)
+        address = f"http://127.0.0.1:{proxy.getsockname()[1]}"
+        for name in ("http_proxy", "https_proxy", "all_proxy"):
+            monkeypatch.setenv(name, address)
+            monkeypatch.setenv(name.upper(), address)
+        monkeypatch.setenv("HOME", str(tmp_path))
+        (tmp_path / ".netrc").write_text(f"machine {HOST} login me password secret\n")
+        (tmp_path / ".netrc").chmod(0o600)
+        assert client.get() == PHOTO
+        with pytest.raises(BlockingIOError):
+            proxy.accept()
+    assert b"secret" not in site.requests[0]
+    assert b"uthorization" not in site.requests[0]
+
+
+def test_an_address_that_does_not_answer_is_passed_over(client: Any, internet: Any, site: Any) -> None:
+    internet.name(HOST, ["1.1.1.1", remotes.PUBLIC])
+    waited: list[float] = []
 
     def connector(address: str, port: int, timeout: float) -> socket.socket:
-        connected.append(address)
-        connection: socket.socket = remote.connect(address, port, timeout)
-        return connection
-
-    fetcher = module.Fetcher(allow_http=True, resolver=lambda *_: next(answers), connector=connector)
-    assert fetcher.fetch("http://photos.example.com/1.jpg") == PHOTO
-    assert connected == [remotes.PUBLIC]
-    remote.close()
-
-
-def test_an_address_that_does_not_answer_is_passed_over(module: Any) -> None:
-    remote = remotes.Remote(remotes.sends(remotes.answer(PHOTO)))
-    allowed: list[float] = []
-
-    def connector(address: str, port: int, timeout: float) -> socket.socket:
-        allowed.append(timeout)
+        waited.append(timeout)
         if address == "1.1.1.1":
             raise TimeoutError
-        connection: socket.socket = remote.connect(address, port, timeout)
+        connection: socket.socket = internet.connector(address, port, timeout)
         return connection
 
-    fetcher = module.Fetcher(
-        allow_http=True, seconds=4, resolver=points_to("1.1.1.1", remotes.PUBLIC), connector=connector
-    )
-    assert fetcher.fetch("http://photos.example.com/1.jpg") == PHOTO
-    assert allowed[0] <= 2.0 < allowed[1] <= 4.0
-    remote.close()
+    assert client.get(seconds=4, connector=connector) == PHOTO
+    assert waited[0] <= 2.0 < waited[1] <= 4.0
+
+
+def test_a_name_with_hundreds_of_addresses_is_tried_at_four(client: Any, internet: Any) -> None:
+    found = [f"93.184.{high}.{low}" for high in range(2) for low in range(1, 255)]
+    internet.name(HOST, found)
+    assert client.refused("fetch_failed") == f"{HOST} could not be fetched from: the connection failed"
+    assert [address for address, _ in internet.connected] == found[:4]
 
 
 @pytest.mark.parametrize(
-    ("script", "code", "detail"),
-    [
-        (remotes.sends(remotes.answer(b"", "404 Not Found")), "remote_status", "answered 404 instead of the photo"),
-        (remotes.sends(remotes.answer(b"", "500 No")), "remote_status", "answered 500"),
-        (
-            remotes.sends(remotes.answer(b"", "302 Found", "Location: http://169.254.169.254/")),
-            "redirect",
-            "redirects (302); give the URL of the photo itself",
-        ),
-        (remotes.sends(b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nabc"), "fetch_failed", "broke off before"),
-        (
-            remotes.sends(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nff\r\nabc"),
-            "fetch_failed",
-            "broke off before",
-        ),
-        (remotes.sends(b"SSH-2.0-OpenSSH_9.6\r\n"), "fetch_failed", "does not speak HTTP as it should"),
-        (remotes.sends(), "fetch_failed", "does not speak HTTP"),
-        (
-            remotes.sends(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n"),
-            "fetch_failed",
-            "could not be fetched from",
-        ),
-        (remotes.sends(b"HTTP/1.1 200 OK\r\n" + b"X: y\r\n" * 200), "fetch_failed", "does not speak HTTP"),
-    ],
-    ids=["404", "500", "redirect", "too short", "chunk too short", "ssh", "nothing", "bad chunk", "many headers"],
+    "error",
+    [socket.gaierror(socket.EAI_AGAIN, "x"), socket.gaierror(socket.EAI_NONAME, "x"), UnicodeError("label too long")],
+    ids=repr,
 )
-def test_what_a_remote_does_wrong_is_named(fetch_from: Any, module: Any, script: Any, code: str, detail: str) -> None:
-    problem = refused(module, lambda: fetch_from(script))
-    assert (problem.status, problem.code) == (424, code)
-    assert detail in problem.detail
-    assert len(fetch_from.remote.requests) == 1, "no redirect is followed"
+def test_an_unknown_host_is_named(client: Any, internet: Any, error: Exception) -> None:
+    def resolver(*_: Any) -> list[str]:
+        raise error
+
+    assert client.refused("host_not_found", resolver=resolver) == f"{HOST} has no address"
+    client.refused("host_not_found", resolver=lambda *_: [])
+    assert internet.connected == []
 
 
-def test_a_refused_connection_and_an_unknown_host_are_named(module: Any) -> None:
-    def no_connection(*_: Any) -> socket.socket:
-        raise ConnectionRefusedError
+@pytest.mark.parametrize("error", [ConnectionRefusedError, ConnectionResetError, PermissionError, OSError], ids=str)
+def test_a_connection_that_fails_is_named(client: Any, internet: Any, error: type[Exception]) -> None:
+    internet.name(HOST, [remotes.PUBLIC])
 
-    def unknown(host: str, port: int) -> list[str]:
-        raise socket.gaierror
+    def connector(*_: Any) -> socket.socket:
+        raise error
 
-    known = module.Fetcher(resolver=points_to(remotes.PUBLIC), connector=no_connection)
-    problem = refused(module, lambda: known.fetch("https://photos.example.com/1.jpg"))
-    assert problem.detail == "photos.example.com could not be fetched from: the connection failed"
-    for resolver in (unknown, points_to()):
-        problem = refused(module, module.Fetcher(resolver=resolver).fetch, "https://photos.example.com/")
-        assert (problem.status, problem.code) == (424, "host_not_found")
+    detail = client.refused("fetch_failed", connector=connector)
+    assert detail == f"{HOST} could not be fetched from: the connection failed"
 
 
-@pytest.mark.parametrize(
-    "script",
-    [
-        remotes.sends(b"HTTP/1.1 200 OK\r\nContent-Length: 2000\r\n\r\n"),
-        remotes.sends(b"HTTP/1.1 200 OK\r\n\r\n", b"x" * 1001),
-        remotes.drips(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", b"64\r\n" + b"x" * 100 + b"\r\n", 0.0),
-    ],
-    ids=["announced", "without a length", "endless chunks"],
-)
-def test_too_many_bytes_are_refused_without_reading_them_all(fetch_from: Any, module: Any, script: Any) -> None:
-    problem = refused(module, lambda: fetch_from(script, max_bytes=1000))
-    assert (problem.status, problem.code) == (413, "too_large")
-
-
-def test_as_many_bytes_as_allowed_are_fetched(fetch_from: Any) -> None:
-    assert len(fetch_from(remotes.sends(remotes.answer(b"x" * 1000)), max_bytes=1000)) == 1000
-
-
-@pytest.mark.parametrize(
-    "script",
-    [
-        remotes.drips(b"", b"H", 0.05),
-        remotes.drips(b"HTTP/1.1 200 OK\r\n", b"X: y\r\n", 0.05),
-        remotes.drips(b"HTTP/1.1 200 OK\r\nContent-Length: 5000\r\n\r\n", b"x", 0.05),
-        remotes.drips(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", b"1\r\nx\r\n", 0.05),
-        remotes.drips(b"", b"HTTP/1.1 100 Continue\r\n\r\n", 0.05),
-        remotes.sends(3.0),
-    ],
-    ids=["status line", "headers", "body", "chunks", "continue for ever", "silence"],
-)
-def test_a_slow_remote_is_cut_off_at_the_deadline(fetch_from: Any, module: Any, script: Any) -> None:
+def took(call: Callable[[], object]) -> float:
     began = time.perf_counter()
-    problem = refused(module, lambda: fetch_from(script, seconds=0.5))
-    assert (problem.status, problem.code) == (504, "fetch_timeout")
-    assert time.perf_counter() - began < 1.5
+    call()
+    return time.perf_counter() - began
 
 
-def test_a_slow_handshake_and_a_slow_resolver_are_cut_off_too(fetch_from: Any, module: Any) -> None:
-    listener = socket.create_server(("127.0.0.1", 0))  # accepts in the kernel, and never speaks
-
-    def connector(_address: str, _port: int, timeout: float) -> socket.socket:
-        return socket.create_connection(listener.getsockname(), timeout)
-
-    def slow(host: str, port: int) -> list[str]:
+def test_a_slow_resolver_and_a_slow_connection_are_cut_off(client: Any, internet: Any) -> None:
+    def slow(*_: Any) -> list[str]:
         time.sleep(1.5)
         return [remotes.PUBLIC]
 
-    silent = module.Fetcher(seconds=0.5, resolver=points_to(remotes.PUBLIC), connector=connector)
-    for fetcher in (silent, module.Fetcher(seconds=0.5, resolver=slow)):
-        began = time.perf_counter()
-        problem = refused(module, fetcher.fetch, "https://photos.example.com/1.jpg")
-        assert (problem.status, problem.code) == (504, "fetch_timeout")
-        assert time.perf_counter() - began < 1.2
-    listener.close()
+    refused = functools.partial(client.refused, "fetch_timeout", seconds=0.3)
+    assert took(lambda: refused(resolver=slow)) < 1.0
+    internet.name(HOST, [remotes.PUBLIC])
+    with socket.create_server(("127.0.0.1", 0)) as listener:  # accepts in the kernel, and never speaks
+
+        def connector(_address: str, _port: int, timeout: float) -> socket.socket:
+            return socket.create_connection(listener.getsockname(), timeout)
+
+        assert took(lambda: refused(connector=connector)) < 1.0
+        assert took(lambda: refused(f"https://{HOST}/", connector=connector)) < 1.0, "the handshake waits too"
+
+
+def test_where_no_time_is_left_nobody_is_asked(client: Any, internet: Any, site: Any) -> None:
+    for url in (f"http://{HOST}/", f"http://{remotes.PUBLIC}/"):
+        client.refused("fetch_timeout", url, seconds=0)
+    assert internet.resolved == internet.connected == []
+
+
+def test_by_itself_it_connects_to_the_very_address(client: Any) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        host, port = listener.getsockname()
+        with client.module.connect(host, port, 1.0) as connection:
+            assert connection.getpeername() == (host, port)
+            assert 0 < connection.gettimeout() <= 1.0
+    assert "127.0.0.1" in client.module.resolve("localhost", 443)
