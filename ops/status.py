@@ -8,7 +8,7 @@ from botocore.exceptions import ClientError
 from infra.names import STACKS, VARIANT
 from ops import predict, runs
 from ops.account import Account
-from ops.errors import OpsError, code
+from ops.errors import OpsError, code, explained
 from ops.packages import in_service
 from ops.runs import Run
 
@@ -75,13 +75,16 @@ def _endpoint(account: Account) -> str | None:
 
 
 def _api(account: Account, model: str | None) -> tuple[str, bool]:
-    """What the API says, and whether that is well: before the first release it has no model, which is no fault."""
+    """What the API says, and whether that is well. No model before the first release is no fault, nor is that who asks
+    may not read the key."""
     try:
         health = predict.health(account)
     except predict.PredictionError as error:
         return str(error), model is None and error.problem.get("code") == "no_model"
     except OpsError as error:
         return str(error), False
+    except ClientError as error:
+        return f"not asked: {explained(error)}", True
     return f"ok, {health.package} version {health.version}, endpoint {health.endpoint}", True
 
 

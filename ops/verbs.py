@@ -179,14 +179,16 @@ def _predict(options: Options, stream: TextIO) -> int:
     account = _account(options)
     asked = {name: getattr(options, name) for name in ("s3_uri", "image_url", "photo", "version_id", "expected_count")}
     if options.show_key:
-        print(_curl(predict.api(account), asked), file=stream)
+        print(_curl(account, asked), file=stream)
     print(json.dumps(predict.predict(account, **asked)), file=stream)
     return 0
 
 
-def _curl(place: predict.Api, asked: dict[str, Any]) -> str:
+def _curl(account: Account, asked: dict[str, Any]) -> str:
     """The request as a command, with the key. A signed one needs the credentials as well."""
-    opener = ["-H", f"x-api-key: {place.key}"] if place.key else ["--aws-sigv4", "aws:amz", "--user", "KEY:SECRET"]
+    place = predict.api(account)
+    signed = ["--aws-sigv4", f"aws:amz:{account.region}:execute-api", "--user", "KEY:SECRET"]
+    opener = ["-H", f"x-api-key: {place.key}"] if place.key else signed
     given = {name: value for name, value in asked.items() if value is not None}
     if photo := given.pop("photo", None):
         query = f"?expected_count={given['expected_count']}" if "expected_count" in given else ""

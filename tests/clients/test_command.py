@@ -2,6 +2,7 @@
 
 import io
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -10,9 +11,11 @@ import pytest
 
 from tally_client.__main__ import main
 from tests.clients.conftest import KEY
-from tests.clients.server import ANSWER, EXPECTED, HEALTH, Server, answer, problem
+from tests.clients.server import ANSWER, EXPECTED, HEALTH, Server, answer, batch, problem
 
 README = Path(__file__).parents[2] / "clients" / "python" / "README.md"
+NOT_FOUND = {"type": "urn:tally:problem:object_not_found", "title": "No such object", "status": 404,
+             "code": "object_not_found", "request_id": "r-2"}  # fmt: skip
 JPEG = b"\xff\xd8\xff photo"
 
 
@@ -191,6 +194,24 @@ def test_a_reader_that_has_had_enough_is_no_traceback() -> None:
         command.stdout.close()
         assert command.stderr.read() == b""
     assert command.returncode == 2
+
+
+def test_the_readmes_example_runs(server: Server, photo: str, capsys: pytest.CaptureFixture[str]) -> None:
+    (example,) = re.findall(r"```python\n(.*?)```", README.read_text(), re.S)
+    sizes = [16] * 6 + [4]
+    server.scripts = [
+        decided("pass"),
+        answer(),
+        answer(),
+        *[answer(batch(*[ANSWER] * (size - 1), NOT_FOUND)) for size in sizes],
+        problem(503, "no_model", retry_after="60"),
+    ]
+    exec(example.replace("https://HOST/v1/", server.url), {"KEY": KEY})  # noqa: S102  # the page's own code
+    printed = capsys.readouterr().out.splitlines()
+    assert printed[0].split() == ["3", "0.9", "pass"]
+    assert printed[1:-1] == [line for size in sizes for line in [*["3"] * (size - 1), "object_not_found"]]
+    assert printed[-1] == "503 no_model the detail of no_model r-2 60.0"
+    assert server.requests[2].json == {"s3_uri": "s3://BUCKET/photos/bin.jpg", "version_id": "..."}
 
 
 def test_the_readme_names_options_that_exist_and_the_exit_codes(capsys: pytest.CaptureFixture[str]) -> None:

@@ -184,6 +184,19 @@ def test_an_answer_without_an_end_is_cut_off(server: Server, tally: Client) -> N
         asked(tally)
 
 
+def test_the_rest_of_an_answer_that_was_given_up_is_not_taken_for_the_next_one(server: Server) -> None:
+    def long(connection: socket.socket) -> None:
+        connection.sendall(b"HTTP/1.1 200 OK\r\ncontent-length: 10485761\r\n\r\n" + b"0" * 10485761 + answer())
+        connection.recv(1)
+
+    server.scripts = [long, answer(ANSWER | {"count": 5})]
+    with Client(server.url, KEY) as tally:
+        with pytest.raises(UnexpectedAnswer):
+            asked(tally)
+        assert asked(tally) == 5
+    assert server.connections == 2
+
+
 @pytest.mark.parametrize(
     ("value", "seconds"),
     [(None, None), ("0", 0), ("7", 7), (" 7 ", 7), ("-1", None), ("1.5", None), ("٣", None), ("", None),

@@ -56,6 +56,7 @@ def test_the_key_goes_over_tls_or_to_this_machine(url: str, base: str) -> None:
         "https://localhost:80@abc.example/v1/",
         "http://abc.example\\@localhost/",
         "http://abc.example#@localhost/",
+        "https://user@abc.example/v1/",
         "https://user:hunter2@abc.example/v1/",
         "https://abc.example/v1/?key=hunter2",
         "https://abc.example/v1/?",
@@ -145,7 +146,7 @@ def test_the_key_is_in_no_message_log_or_repr(server: Server, script: str, caplo
     server.scripts = [SCRIPTS[script]]
     said = []
     with caplog.at_level(logging.DEBUG), Client(server.url, KEY, retries=1) as tally:
-        said += [repr(tally), str(tally)]
+        said += [repr(tally), str(tally), repr(tally._transport)]
         try:
             said.append(repr(tally.predict(s3_uri="s3://b/k", idempotency_key="order-1")))
         except TallyError as error:

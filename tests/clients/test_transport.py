@@ -9,6 +9,7 @@ import ssl
 import threading
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import botocore.session
 import pytest
@@ -149,10 +150,14 @@ def test_the_environments_proxy_is_asked_for_a_tunnel_and_never_sees_the_key(
 def test_hosts_that_need_no_proxy_get_none(server: Server, monkeypatch: pytest.MonkeyPatch, bypass: str) -> None:
     proxied(monkeypatch, HTTPS_PROXY=f"http://127.0.0.1:{server.port}", NO_PROXY=bypass)
 
-    def nowhere(*_address: object, **_options: object) -> list[object]:
-        raise socket.gaierror(-2, "Name or service not known")
+    resolve = socket.getaddrinfo
 
-    monkeypatch.setattr(socket, "getaddrinfo", nowhere)
+    def known(host: str, *rest: Any, **options: Any) -> Any:
+        if host == "api.example":
+            raise socket.gaierror(-2, "Name or service not known")
+        return resolve(host, *rest, **options)
+
+    monkeypatch.setattr(socket, "getaddrinfo", known)
     with Client("https://api.example/v1/", KEY, retries=0) as tally, pytest.raises(NoAnswer, match="not known"):
         tally.predict(s3_uri="s3://b/k")
     assert server.requests == []

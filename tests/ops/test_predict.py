@@ -152,6 +152,14 @@ def test_the_command_prints_the_answer_and_if_asked_itself_as_curl(
     assert json.loads(ask(monkeypatch, account, *words)) == ANSWER
 
 
+def test_a_signed_request_as_curl_says_what_to_sign_for(
+    account: Account, server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(predict, "api", lambda _account: Api(server.url, None))
+    command, _ = ask(monkeypatch, account, "--s3-uri", "s3://b/k", "--show-key").splitlines()
+    assert "--aws-sigv4 aws:amz:eu-west-1:execute-api --user KEY:SECRET" in command
+
+
 def test_a_file_that_is_no_photo_is_named(account: Account, server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(OpsError, match=r"no/such\.jpg cannot be read: No such file or directory"):
         ask(monkeypatch, account, "--photo", "no/such.jpg", "--show-key")

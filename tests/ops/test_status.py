@@ -4,6 +4,7 @@ import io
 from datetime import UTC, datetime
 
 import pytest
+from botocore.exceptions import ClientError
 
 from ops import predict
 from ops.account import Account
@@ -56,16 +57,18 @@ def test_dead_letters_are_counted(account: Account) -> None:
 class Answers:
     """Stands for the API: what it says when asked for its health."""
 
-    def __init__(self, says: Health | OpsError) -> None:
+    def __init__(self, says: Health | Exception) -> None:
         self._says = says
 
     def __call__(self, _account: Account) -> Health:
-        if isinstance(self._says, OpsError):
+        if isinstance(self._says, Exception):
             raise self._says
         return self._says
 
 
 NO_MODEL = predict.PredictionError("503 no_model: no model is in service yet", 503, {"code": "no_model"})
+
+DENIED = ClientError({"Error": {"Code": "AccessDeniedException", "Message": "no"}}, "GetApiKey")
 
 
 @pytest.mark.parametrize("released", [False, True], ids=["before the first release", "after it"])
@@ -76,14 +79,15 @@ NO_MODEL = predict.PredictionError("503 no_model: no model is in service yet", 5
         (NO_MODEL, "API: 503 no_model: no model is in service yet", (True, False)),
         (predict.PredictionError("no answer from x", 0, {}), "API: no answer from x", (False, False)),
         (OpsError("stack tally-dev-api has no output"), "API: stack tally-dev-api has no output", (False, False)),
+        (DENIED, "API: not asked: GetApiKey: no [AccessDeniedException]; docs/deploy.md lists", (True, True)),
     ],
-    ids=["ok", "no model", "no answer", "no output"],
+    ids=["ok", "no model", "no answer", "no output", "key that may not be read"],
 )
 @pytest.mark.usefixtures("group")
 def test_the_api_is_asked_itself_and_no_model_is_a_fault_only_after_a_release(
     account: Account,
     monkeypatch: pytest.MonkeyPatch,
-    says: Health | OpsError,
+    says: Health | Exception,
     line: str,
     well: tuple[bool, bool],
     released: bool,

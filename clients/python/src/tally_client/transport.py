@@ -122,26 +122,23 @@ def _pool(url: str) -> urllib3.PoolManager:
     try:
         address = urllib3.util.parse_url(proxy if "://" in proxy else f"http://{proxy}")
         headers = urllib3.make_headers(proxy_basic_auth=address.auth) if address.auth else None
-        return urllib3.ProxyManager(address._replace(auth=None).url, maxsize=_CONNECTIONS, proxy_headers=headers)
+        return urllib3.ProxyManager(address.url, maxsize=_CONNECTIONS, proxy_headers=headers)
     except HTTPError:
         raise UsageError(f"the variable {parts.scheme.upper()}_PROXY is no address of an HTTP proxy") from None
 
 
 def _read(response: urllib3.BaseHTTPResponse, url: str, budget: Budget) -> Answer:
     body = bytearray()
-    complete = False
     try:
         while chunk := response.read1(_CHUNK):
             body += chunk
             budget.left()
             if len(body) > _ANSWER_LIMIT:
                 raise UnexpectedAnswer(f"{url} answered with more than {_ANSWER_LIMIT} bytes", response.status)
-        complete = True
-    finally:
-        if complete:
-            response.release_conn()
-        else:
-            response.close()
+    except BaseException:
+        response.close()  # what is left of this answer must not be taken for the next one
+        raise
+    response.release_conn()
     return Answer(response.status, response.headers, bytes(body))
 
 
