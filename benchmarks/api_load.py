@@ -3,7 +3,7 @@
     python -m benchmarks.api_load --build build/run --seconds 120 --concurrency 16
 
 Prints how long each kind of request took, and what the functions' processes held. Ends with 1 when an answer had
-another status or code than its request must get, or when memory grew.
+another status or code than its request must get, or when memory grew in a load of more than a minute.
 """
 
 import itertools
@@ -37,6 +37,7 @@ _SECONDS = 40.0  # for one answer; API Gateway gives up after 29
 _SLOW_SHARE = 8  # one in so many callers, but at least one, sends what keeps the API waiting
 _SHOWN = 10  # complaints
 _GROWTH = {API: 8.0, ABOUT: 8.0}  # MiB that the median process may hold more late than early
+_SAMPLES = 60  # about one a second; in less time a process that starts is not told from one that grows
 _KEPT_KIB = 16.0  # that the emulated account may keep of each request: logs and metrics, for ever
 
 
@@ -127,8 +128,8 @@ def wrong(results: Results, held: Mapping[str, Sequence[Held]]) -> list[str]:
     found = list(results.complaints)
     kept = _KEPT_KIB * sum(map(len, results.seconds.values())) / 1024
     for name, allowed in {**_GROWTH, ACCOUNT: max(_GROWTH[API], kept)}.items():
-        growth = statistics.median(item.growth for item in held[name]) if held.get(name) else 0.0
-        if growth > allowed:
+        grown = [item.growth for item in held.get(name, ()) if item.samples >= _SAMPLES]
+        if grown and (growth := statistics.median(grown)) > allowed:
             found.append(f"{name} grew by {growth:.1f} MiB (the median of its processes); {allowed:.1f} are noise")
     return found
 

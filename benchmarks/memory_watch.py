@@ -11,17 +11,18 @@ from dataclasses import dataclass
 import psutil
 
 _MIB = 1024 * 1024
-_EVERY = 1.0  # seconds
+_EVERY = 1.0  # seconds, about
 _LEAST = 8  # samples without which nothing is said of a process
 
 
 @dataclass(frozen=True)
 class Held:
-    """Memory of one process in MiB: the median of its second and of its last quarter, and the most."""
+    """Memory of one process in MiB: the median of its second and of its last quarter, and the most of all samples."""
 
     early: float
     late: float
     most: float
+    samples: int
 
     @property
     def growth(self) -> float:
@@ -54,7 +55,7 @@ class MemoryWatch:
             if len(samples) >= max(_LEAST, longest // 2):
                 quarter = len(samples) // 4
                 early, late = samples[quarter : 2 * quarter], samples[-quarter:]
-                found[name].append(Held(statistics.median(early), statistics.median(late), max(samples)))
+                found[name].append(Held(statistics.median(early), statistics.median(late), max(samples), len(samples)))
         return dict(found)
 
     def _watch(self) -> None:

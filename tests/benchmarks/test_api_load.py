@@ -131,17 +131,18 @@ def results(requests: int) -> api_load.Results:
 
 
 @pytest.mark.parametrize(
-    ("name", "growth", "said"),
+    ("name", "growth", "samples", "said"),
     [
-        (API, 7.0, None),
-        (API, 9.0, "function api grew by 9.0 MiB"),
-        (ABOUT, 9.0, "function about grew by 9.0 MiB"),
-        (ACCOUNT, 15.0, None),
-        (ACCOUNT, 16.0, "emulated account grew by 16.0 MiB"),
+        (API, 7.0, 100, None),
+        (API, 9.0, 100, "function api grew by 9.0 MiB"),
+        (API, 9.0, 20, None),
+        (ABOUT, 9.0, 100, "function about grew by 9.0 MiB"),
+        (ACCOUNT, 15.0, 100, None),
+        (ACCOUNT, 16.0, 100, "emulated account grew by 16.0 MiB"),
     ],
 )
-def test_memory_that_grows_is_wrong(name: str, growth: float, said: str | None) -> None:
-    held = {name: [Held(50.0, 50.0, 60.0), Held(50.0, 50.0 + growth, 60.0), Held(50.0, 80.0, 90.0)]}
+def test_memory_that_grows_is_wrong(name: str, growth: float, samples: int, said: str | None) -> None:
+    held = {name: [Held(50.0, 50.0 + by, 90.0, samples) for by in (0.0, growth, 30.0)]}
     found = api_load.wrong(results(1000), held)
     assert len(found) == (0 if said is None else 1)
     assert said is None or found[0].startswith(said)
@@ -149,7 +150,7 @@ def test_memory_that_grows_is_wrong(name: str, growth: float, said: str | None) 
 
 def test_the_report_has_every_kind_with_its_percentiles_and_all_memory() -> None:
     printed = io.StringIO()
-    api_load.report(results(100), {API: [Held(50.0, 51.5, 60.0)]}, 10.0, printed)
+    api_load.report(results(100), {API: [Held(50.0, 51.5, 60.0, 90)]}, 10.0, printed)
     lines = [line.split() for line in printed.getvalue().splitlines()]
     assert ["photo", "100", "50", "90", "99", "100"] in lines
     assert ["function", "api", "1", "50.0", "51.5", "60.0"] in lines

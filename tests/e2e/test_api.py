@@ -8,10 +8,12 @@ import subprocess
 import sys
 from collections import Counter
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import pytest
+import urllib3
 
 from benchmarks import api_load
 from benchmarks.api_place import find_place, own_key
@@ -20,6 +22,7 @@ from infra.document import document
 from local.emulator.internet.sites import PHOTOS
 from local.platform import running_emulator
 from local.up import down
+from ops import predict
 from tests.local.rehearsal import Rehearsal
 
 pytestmark = pytest.mark.e2e
@@ -104,6 +107,22 @@ def test_a_document_that_says_something_else_is_found_out(rehearsal: Rehearsal, 
         done = schemathesis(wrong, place, tmp_path)
     assert done.returncode == 1, done.stdout[-3000:]
     assert "Response violates schema" in done.stdout
+
+
+def test_whoever_asks_too_often_is_told_when_to_come_back(rehearsal: Rehearsal) -> None:
+    place = predict.api(rehearsal.account)
+    headers = {"x-api-key": str(place.key), "content-type": "application/json"}
+    burst = rehearsal.account.settings.api.burst
+    with urllib3.PoolManager(maxsize=8, retries=False) as pool, ThreadPoolExecutor(8) as callers:
+        asked = [
+            callers.submit(pool.request, "POST", f"{place.url}predictions", body=b"{}", headers=headers)
+            for _ in range(3 * burst)
+        ]
+        answers = [answer.result() for answer in asked]
+    assert {answer.status for answer in answers} == {400, 429}
+    throttled = next(answer for answer in answers if answer.status == 429)
+    assert int(throttled.headers["retry-after"]) >= 1
+    assert throttled.json()["code"] == "throttled"
 
 
 def test_sixteen_callers_of_every_kind_are_answered_as_they_must_for_two_minutes(
