@@ -46,7 +46,7 @@ def every_schema() -> Iterator[dict[str, Any]]:
 def test_the_document_uses_no_keyword_that_is_not_checked(schema: ModuleType) -> None:
     found = set().union(*every_schema())
     assert found <= schema.KEYWORDS | schema.ANNOTATIONS
-    assert schema.KEYWORDS <= found  # and none is checked that is not used
+    assert found >= schema.KEYWORDS  # and none is checked that is not used
 
 
 def test_what_is_not_checked_stands_beside_nothing_that_is(schema: ModuleType) -> None:

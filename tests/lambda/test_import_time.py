@@ -13,6 +13,7 @@ HANDLERS = [
     ("deploy", "start"),
     ("deploy", "finish"),
     ("api", "handler"),
+    ("api", "about"),
 ]
 CODE = """
 import importlib, sys, time
