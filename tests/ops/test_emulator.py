@@ -59,10 +59,16 @@ def test_from_an_empty_account_back_to_one(account: Account, tmp_path: Path) -> 
     photo.parent.mkdir(parents=True)
     photo.write_bytes((ROOT / "lambda" / "deploy" / "smoke.jpg").read_bytes())
     assert "1 files, 1 new or changed" in account.done("upload", str(tmp_path / "photos"), "--no-start")
-    assert "model in service: none" in account.done("status")
-    unanswered = account.ops("predict", "--s3-uri", "s3://tally-laptop-raw-123456789012-eu-west-1/photos/3/1.jpg")
-    assert unanswered.returncode == 1
-    assert unanswered.stderr.startswith("error: 503 ")
+    status = account.done("status")
+    assert "model in service: none" in status
+    assert "API: 503 no_model: " in status
+    for words in (
+        ["--s3-uri", "s3://tally-laptop-raw-123456789012-eu-west-1/photos/3/1.jpg"],
+        ["--photo", str(photo), "--expected-count", "3"],
+    ):
+        unanswered = account.ops("predict", *words)
+        assert unanswered.returncode == 1
+        assert unanswered.stderr.startswith("error: 503 no_model: ")
 
     gone = account.done("destroy", "--yes")
     assert "emptied tally-laptop-raw-123456789012-eu-west-1: 2 object versions" in gone

@@ -110,7 +110,8 @@ class Client:
         """Count the objects in any number of photos; a Prediction or a Problem for each, in their order.
 
         They are sent 16 at a time, each request with a timeout of its own. Where a request fails as a whole, its
-        exception has what came before in `results`.
+        exception has what came before in `results`. A Problem of one photo is not tried again here: the API has done
+        so as long as its time allowed.
         """
         asked = list(where)
         for item in asked:

@@ -21,7 +21,6 @@ Sign = Callable[[str, str, Mapping[str, str], bytes], Mapping[str, str]]
 """Signs a request: (method, URL, headers, body) to the headers to send instead. Called anew for every try."""
 
 _ANSWER_LIMIT = 10 * 1024 * 1024  # what API Gateway can answer with at most
-_CONNECT_SECONDS = 10.0
 _CONNECTIONS = 32  # kept for threads that share a client; more are opened when needed, and closed after use
 _CHUNK = 64 * 1024
 _AGENT = f"tally-client/{__version__} python/{platform.python_version()}"
@@ -66,8 +65,9 @@ class Transport:
         if self.sign is not None:
             sent = dict(self.sign(method, url, sent, body or b""))
         try:
-            left = budget.left()
-            timeout = urllib3.Timeout(connect=min(left, _CONNECT_SECONDS), total=left)
+            timeout = urllib3.Timeout(
+                total=budget.left()
+            )  # no shorter one to connect: urllib3 sends the body under it, too
             response = self.pool.request(
                 method, url, body=body, headers=sent, timeout=timeout, retries=False, redirect=False,
                 preload_content=False,
