@@ -5,7 +5,6 @@ Statuses and sentences are those of the API's document, `x-problems`.
 
 import json
 from collections.abc import Mapping
-from http import HTTPStatus
 from typing import Any
 
 from aws_cdk import aws_apigateway as apigateway
@@ -52,18 +51,18 @@ RETRY_AFTER: Mapping[str, int] = {
 def add_problem_responses(api: apigateway.RestApi) -> None:
     """Give every answer that does not come from the function the members that its own problems have."""
     for kind, code in CODES.items():
-        status = _problem(code)["status"]
+        problem = _problem(code)
+        status = problem["status"]
         body = {
             "type": f"urn:tally:problem:{code}",
-            "title": HTTPStatus(status).phrase,
+            "title": problem["title"],
             "status": status,
             "code": code,
             "detail": detail(code),
         }
         _add(api, kind, body, status_code=str(status), retry_after=RETRY_AFTER.get(code))
     for kind, code in _DEFAULTS.items():
-        title = HTTPStatus(_problem(code)["status"]).phrase
-        body = {"type": f"urn:tally:problem:{code}", "title": title, "code": code}
+        body = {"type": f"urn:tally:problem:{code}", "title": _problem(code)["title"], "code": code}
         _add(api, kind, body, status_code=None, retry_after=None)
 
 

@@ -16,6 +16,6 @@ def document() -> dict[str, Any]:
 
 
 @cache
-def problems() -> dict[str, int]:
-    """The HTTP status of every problem code."""
-    return {problem["code"]: problem["status"] for problem in document()["x-problems"]}
+def problems() -> dict[str, dict[str, Any]]:
+    """Every problem by its code: status, title, meaning, remedy, and who says it."""
+    return {problem["code"]: problem for problem in document()["x-problems"]}

@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Mapping
-from http import HTTPStatus
 from typing import Any
 
 from document import problems
@@ -20,7 +19,7 @@ class ProblemError(Exception):
     def __init__(self, code: str, detail: str, *, retry_after: int | None = None) -> None:
         super().__init__(detail)
         self.code = code
-        self.status = problems()[code]
+        self.status: int = problems()[code]["status"]
         self.detail = detail
         self.retry_after = retry_after
 
@@ -28,7 +27,7 @@ class ProblemError(Exception):
         """The problem as JSON."""
         return {
             "type": f"urn:tally:problem:{self.code}",
-            "title": HTTPStatus(self.status).phrase,
+            "title": problems()[self.code]["title"],
             "status": self.status,
             "code": self.code,
             "detail": self.detail,
