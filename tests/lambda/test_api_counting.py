@@ -214,6 +214,7 @@ WRONG: list[Any] = [
     {**ANSWER, "count": True},
     {**ANSWER, "count": 0},
     {**ANSWER, "count": 2},
+    {**ANSWER, "count": 2, "confidence": 0.02},
     {**ANSWER, "confidence": 0.5},
     {**ANSWER, "confidence": None},
     {**ANSWER, "confidence": float("nan")},
@@ -221,7 +222,7 @@ WRONG: list[Any] = [
     {**ANSWER, "probabilities": {"1": 1.0}},
     {**ANSWER, "probabilities": {**ANSWER["probabilities"], "6": 0.0}},  # type: ignore[dict-item]
     {**ANSWER, "probabilities": {**ANSWER["probabilities"], "1": float("inf")}},  # type: ignore[dict-item]
-    {**ANSWER, "probabilities": {**ANSWER["probabilities"], "1": -0.01}},  # type: ignore[dict-item]
+    {**ANSWER, "probabilities": {**ANSWER["probabilities"], "1": -0.01, "2": 0.04}},  # type: ignore[dict-item]
     {**ANSWER, "probabilities": {**ANSWER["probabilities"], "1": 0.5}},  # type: ignore[dict-item]
     {**ANSWER, "probabilities": {**ANSWER["probabilities"], "1": 10**400}},  # type: ignore[dict-item]
     {**ANSWER, "probabilities": {**ANSWER["probabilities"], "1": "0.01"}},  # type: ignore[dict-item]
@@ -244,7 +245,7 @@ def test_an_answer_that_is_not_whole_is_a_failure_of_the_model(counting: ModuleT
     assert found.__cause__ is not None
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])  # the module keeps nothing
+@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])  # the module keeps nothing
 @given(row=st.lists(st.floats(0, 1), min_size=5, max_size=5).filter(lambda row: sum(row) > 0.1))
 def test_any_probabilities_that_add_up_to_one_are_taken(counting: ModuleType, row: list[float]) -> None:
     numbers = {str(count): value / sum(row) for count, value in enumerate(row, 1)}

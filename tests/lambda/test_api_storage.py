@@ -1,5 +1,6 @@
 """Photos from S3: real objects (moto), and an S3 that refuses, fails, dawdles or breaks off."""
 
+import io
 import time
 from importlib import import_module
 from types import ModuleType
@@ -7,6 +8,8 @@ from typing import Any
 
 import boto3
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 services: Any = import_module("tests.lambda.services")
 Reply = services.Reply
@@ -156,6 +159,21 @@ def test_a_body_longer_than_was_said_is_cut_off(storage: ModuleType, aws: str) -
         assert problem(storage, server.client("s3"), "s3://raw/1.jpg").code == "too_large"
 
 
+def test_of_a_body_without_an_end_little_more_than_the_limit_is_read(load: Any) -> None:
+    (bodies,) = load("api", "bodies")
+
+    class Endless(io.RawIOBase):
+        taken = 0
+
+        def read(self, size: int = -1) -> bytes:
+            self.taken += size
+            return bytes(size)
+
+    body, limit = Endless(), 10 * bodies._CHUNK
+    assert limit < len(bodies.read_up_to(body, limit)) == body.taken <= limit + bodies._CHUNK
+    assert body.closed
+
+
 @pytest.mark.parametrize(
     ("sources", "uri", "allowed"),
     [
@@ -189,6 +207,51 @@ def test_photos_are_read_from_allowed_places_only(
     assert recorder.asked == []  # S3 is not even asked whether there is such an object
     assert "photos/," not in found.detail  # the allow-list itself is nobody's business
     assert "private" not in found.detail.replace(uri, "")
+
+
+PIECES = [
+    "s3://",
+    "raw",
+    "private",
+    "/",
+    "photos/",
+    "photos",
+    ".",
+    "..",
+    "%2e",
+    "\\",
+    "?",
+    "#",
+    "@",
+    ":",
+    " ",
+    "\n",
+    "é",
+]
+
+
+@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])  # the module keeps nothing
+@given(
+    rest=st.lists(st.sampled_from(PIECES), max_size=6).map("".join) | st.text(max_size=20),
+    start=st.sampled_from(["", "s3://", "s3://raw/", "s3://raw/photos/", "s3://private/"]),
+)
+def test_whatever_is_asked_of_s3_is_what_the_uri_says_and_allowed(storage: ModuleType, start: str, rest: str) -> None:
+    class Asked(Exception):  # noqa: N818 - no error
+        pass
+
+    class S3:
+        def head_object(self, **request: str) -> None:
+            assert uri == f"s3://{request['Bucket']}/{request['Key']}"
+            assert request["Bucket"] == "raw"
+            assert request["Key"].startswith("photos/")
+            assert ".." not in request["Key"].split("/")
+            raise Asked
+
+    uri = start + rest
+    with pytest.raises((Asked, storage.ProblemError)) as caught:
+        read(storage, S3(), uri, sources="raw/photos/")
+    if isinstance(caught.value, storage.ProblemError):
+        assert caught.value.code in ("bad_uri", "location_not_allowed")
 
 
 @pytest.mark.parametrize(
