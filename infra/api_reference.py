@@ -52,16 +52,15 @@ def page(api: Json) -> str:
 
 
 def problem_table(api: Json) -> str:
-    """Every problem code with status, who says it, what it means and what to do; in the order of the statuses."""
-    rows = [
-        (f"`{item['code']}`", str(item["status"]), _speakers(item), item["meaning"], item["remedy"])
-        for item in sorted(api["x-problems"], key=lambda item: int(item["status"]))
-    ]
-    return _table(("code", "status", "said by", "what it means", "what to do"), rows)
+    """Every problem code with all that is said of it, in the order of the statuses."""
+    rows = [_problem(item) for item in sorted(api["x-problems"], key=lambda item: int(item["status"]))]
+    return _table(("code", "status", "title", "said by", "what it means", "what to do"), rows)
 
 
-def _speakers(problem: Json) -> str:
-    return _listed([_SPEAKERS[name] for name in problem["by"]])
+def _problem(said: Json) -> list[str]:
+    _refuse_unknown(said, {"code", "status", "title", "by", "meaning", "remedy"}, f"problem {said['code']}")
+    speakers = _listed([_SPEAKERS[name] for name in said["by"]])
+    return [f"`{said['code']}`", str(said["status"]), said["title"], speakers, said["meaning"], said["remedy"]]
 
 
 def _schemes(api: Json) -> list[Json]:

@@ -39,10 +39,11 @@ def assert_documented(answer: dict[str, Any]) -> None:
     (kind,) = [kind for member, kind in kinds.items() if member in answer]
     schema = {"$ref": f"#/components/schemas/{kind}", "components": DOCUMENT["components"]}
     Draft202012Validator(schema).validate(answer)
-    statuses = {item["code"]: item["status"] for item in DOCUMENT["x-problems"]}
+    known = {item["code"]: item for item in DOCUMENT["x-problems"]}
     for problem in [answer, *(result.get("problem", {}) for result in answer.get("results", ()))]:
         if "code" in problem:
-            assert statuses[problem["code"]] == problem["status"]
+            said = known[problem["code"]]
+            assert (problem["status"], problem["title"]) == (said["status"], said["title"])
 
 
 def test_every_command_of_the_page_has_an_answer() -> None:
