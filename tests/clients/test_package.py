@@ -43,9 +43,12 @@ def fresh(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("package")
     ran(UV, "build", "--quiet", "--out-dir", folder / "dist", CLIENT)  # the wheel is built from the source archive
     (wheel,) = (folder / "dist").glob("*.whl")
-    names = zipfile.ZipFile(wheel).namelist()
+    information = f"{wheel.name.split('-py3')[0]}.dist-info"
+    with zipfile.ZipFile(wheel) as archive:
+        names = archive.namelist()
+        assert archive.read(f"{information}/licenses/LICENSE") == (CLIENT.parents[1] / "LICENSE").read_bytes()
     assert "tally_client/py.typed" in names
-    assert {name.split("/")[0] for name in names} == {"tally_client", f"{wheel.name.split('-py3')[0]}.dist-info"}
+    assert {name.split("/")[0] for name in names} == {"tally_client", information}
     ran(sys.executable, "-m", "venv", "--without-pip", folder / "venv")
     ran(UV, "pip", "install", "--quiet", "--python", folder / "venv" / "bin" / "python", wheel)
     return folder
