@@ -24,6 +24,7 @@ from local.emulator.gateway import Backend, Gateway
 RUNNING = "emulator.json"  # in the folder, while the emulator serves: {"pid": ..., "port": ...}
 _LOCK = "emulator.lock"
 _PARENT_SECONDS = 1.0
+_READS = 64  # of photos at once; one that comes later makes a connection of its own
 _GRACE_SECONDS = 2.0  # for requests that are being answered when the end comes
 
 _logger = logging.getLogger("tally.emulator")
@@ -87,11 +88,13 @@ def _prepare_environment(port: int, folder: Path, log_level: str) -> None:
 def _internet(port: int, folder: Path) -> Iterator[None]:
     """Web sites of this machine's, which Lambda workers take for the internet; one of them shows the buckets."""
     import boto3
+    from botocore.config import Config
     from botocore.exceptions import ClientError, ParamValidationError
 
     from local.emulator.internet import server
 
-    s3 = boto3.client("s3", endpoint_url=environment.endpoint_url(port))
+    pool = Config(max_pool_connections=_READS)
+    s3 = boto3.client("s3", endpoint_url=environment.endpoint_url(port), config=pool)
 
     def read(bucket: str, key: str) -> bytes | None:
         try:
