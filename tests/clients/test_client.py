@@ -3,10 +3,22 @@
 import threading
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from tally_client import BODY_LIMIT, ApiProblem, Client, Model, Photo, Prediction, Problem, Timings, UsageError
+from tally_client import (
+    BODY_LIMIT,
+    ApiProblem,
+    Client,
+    Model,
+    Photo,
+    Prediction,
+    Problem,
+    Timings,
+    UnexpectedAnswer,
+    UsageError,
+)
 from tests.clients.conftest import KEY
 from tests.clients.server import ANSWER, EXPECTED, HEALTH, Server, answer, batch, problem
 
@@ -116,6 +128,29 @@ def test_a_photo_of_several_that_fails_is_a_problem_in_its_place(server: Server,
     assert isinstance(third, Prediction)
     assert second == Problem(404, "object_not_found", "A title", "there is no such object", "r-2")
     assert str(second) == "404 object_not_found: there is no such object (request r-2)"
+
+
+def swapped(body: dict[str, Any]) -> dict[str, Any]:
+    return {**body, "results": body["results"][::-1]}
+
+
+@pytest.mark.parametrize(
+    ("body", "why"),
+    [
+        (batch(ANSWER), "results is no list of 2"),
+        (batch(ANSWER, ANSWER, ANSWER), "results is no list of 2"),
+        (swapped(batch(ANSWER, ANSWER)), r"results\[0\] has the index 1"),
+        ({"results": [{"index": 0, "status": 200}, {"index": 1, "status": 200}]}, "it has no member problem"),
+        (ANSWER, "it has no member results"),
+    ],
+    ids=["fewer", "more", "swapped", "neither", "of one photo"],
+)
+def test_results_that_cannot_be_matched_to_photos_are_refused(
+    server: Server, tally: Client, body: dict[str, Any], why: str
+) -> None:
+    server.scripts = [answer(body)]
+    with pytest.raises(UnexpectedAnswer, match=why):
+        tally.predict_many([Photo(s3_uri="s3://b/0"), Photo(s3_uri="s3://b/1")])
 
 
 def test_what_was_counted_before_a_request_failed_is_kept(server: Server, tally: Client) -> None:
