@@ -38,6 +38,7 @@ def _check_problem(status: int, body: dict[str, Any], headers: dict[str, str], m
     assert "function" in code["by"]
     assert code["status"] == body["status"] == status
     assert body["type"] == f"urn:tally:problem:{body['code']}"
+    assert body["title"] == code["title"]
     assert body["detail"]
     assert body["request_id"]
     assert "Traceback" not in body["detail"]

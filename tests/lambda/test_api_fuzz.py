@@ -121,7 +121,19 @@ CONTROLLED = st.fixed_dictionaries(
         "requestContext": st.one_of(st.none(), st.fixed_dictionaries({"requestId": st.one_of(WILD, JSON)})),
     },
 )
-MEMBERS = ["headers", "multiValueHeaders", "queryStringParameters", "body", "isBase64Encoded", "requestContext"]
+MAPS = st.dictionaries(st.one_of(NAMES, QUERIES), JSON, max_size=3)
+MISSHAPEN = st.fixed_dictionaries(
+    {},
+    optional={
+        "headers": st.one_of(MAPS, JSON),
+        "multiValueHeaders": st.one_of(MAPS, JSON),
+        "queryStringParameters": st.one_of(MAPS, JSON),
+        "multiValueQueryStringParameters": st.one_of(MAPS, JSON),
+        "body": JSON,
+        "isBase64Encoded": JSON,
+        "requestContext": JSON,
+    },
+)
 
 
 @pytest.fixture(autouse=True)
@@ -178,7 +190,8 @@ def test_whatever_bytes_are_posted_are_answered_validly(
 
 
 @MANY
-@given(event=st.one_of(JSON, st.dictionaries(st.sampled_from(MEMBERS), JSON, max_size=6)))
+@given(event=st.one_of(JSON, MISSHAPEN))
+@example(event={"headers": {"Content-Type": 3}, "queryStringParameters": {"expected_count": 3}})
 def test_what_is_no_event_at_all_is_answered_validly(
     predictions: Any, capsys: pytest.CaptureFixture[str], event: Any
 ) -> None:

@@ -191,7 +191,9 @@ def test_work_that_overstays_does_not_hold_up_the_answer(predictions: Any, monke
 
     monkeypatch.setattr(predictions.handler, "Fetcher", lambda **_: SimpleNamespace(fetch=fetch))
     images = [{"image_url": "https://hangs.example.com/1.jpg"}, {"image_url": URL}]
+    began = time.monotonic()
     _, answer, _ = predictions.ask({"images": images}, context=Context(1.3))
+    assert time.monotonic() - began < 1.3
     released.set()
     assert [result["status"] for result in answer["results"]] == [504, 200]
     assert answer["results"][0]["problem"]["code"] == "timeout"

@@ -66,5 +66,5 @@ def test_codes_are_stable_names() -> None:
     assert len(answers.PROBLEMS) == len(answers.DOCUMENT["x-problems"])
     assert all(code.replace("_", "").isalpha() and code.islower() for code in answers.PROBLEMS)
     for problem in answers.PROBLEMS.values():
-        assert set(problem) == {"code", "status", "by", "meaning", "remedy"}
+        assert set(problem) == {"code", "status", "title", "by", "meaning", "remedy"}
         assert set(problem["by"]) <= {"function", "gateway"}
