@@ -227,6 +227,7 @@ USAGE = {
     "three objects in words": ({"photo": JPEG, "expected_count": "3"}, "expected_count is '3'; it must be"),
     "a path as text": ({"photo": "bin.jpg"}, "photo is of type str; give its bytes, or a pathlib.Path to its file"),
     "no image": ({"photo": b"GIF89a"}, "the photo is no JPEG, PNG or WebP image (6 bytes)"),
+    "a sound": ({"photo": b"RIFF\x10\0\0\0WAVEfmt "}, "the photo is no JPEG, PNG or WebP image"),
     "an empty photo": ({"photo": b""}, "the photo is no JPEG, PNG or WebP image (0 bytes)"),
     "no file": ({"photo": Path("no/such.jpg")}, "no/such.jpg cannot be read: No such file or directory"),
     "a folder": ({"photo": Path("/")}, "/ cannot be read: Is a directory"),

@@ -84,7 +84,7 @@ def test_one_photo_that_fails_does_not_stop_the_others_but_is_the_exit_code(
     server: Server, photo: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     server.scripts = [problem(404, "object_not_found"), decided("fail")]
-    assert main(["predict", "s3://b/none", photo, "no/such.jpg", "--expected", "3"]) == 2
+    assert main(["predict", "s3://b/none", "no/such.jpg", photo, "--expected", "3"]) == 2
     said = capsys.readouterr()
     assert said.out == "bin.jpg: 3 objects (confidence 0.90), expected 3 (0.90): fail\n"
     assert said.err.splitlines() == [

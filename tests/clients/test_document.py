@@ -103,6 +103,8 @@ def test_the_health_of_the_document_is_read() -> None:
     schema("Health").validate(HEALTH)
     assert reading.health(HEALTH).version == 7
     assert reading.health(HEALTH | {"model": {"package": None, "version": None}}).package is None
+    with pytest.raises(ValueError, match="status is 'ill', not 'ok'"):
+        reading.health(HEALTH | {"status": "ill"})
 
 
 def test_the_answers_of_these_tests_are_the_documents() -> None:
