@@ -1,6 +1,7 @@
 """Clients of AWS: one of each, made when first needed, for all threads."""
 
 import threading
+import time
 from types import ModuleType
 from typing import Any
 
@@ -30,6 +31,7 @@ def test_a_client_is_made_once_however_many_threads_ask(clients: ModuleType, mon
 
     def make(service: str, **_: Any) -> object:
         made.append(service)
+        time.sleep(0.02)  # boto3 takes longer
         return object()
 
     monkeypatch.setattr(boto3, "client", make)
