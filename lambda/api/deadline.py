@@ -9,7 +9,7 @@ Result = TypeVar("Result")
 
 # Work that overran its deadline goes on where nobody waits for it. More of it than this is not begun: a caller who
 # names many slow hosts must not fill the process with threads.
-_MAX_THREADS = 32
+_MAX_THREADS = 64
 _slots = threading.BoundedSemaphore(_MAX_THREADS)
 
 

@@ -39,12 +39,10 @@ def follow(asked: Sequence[Target], locations: Sequence[str], *, allow_http: boo
 def _absolute(here: Target, location: str) -> str:
     text = location.strip(" \t").encode("iso-8859-1").decode("utf-8")
     check_characters(text, _MAX_LOCATION)  # before urljoin, which drops some
-    # What some programs read as a host and others as a path goes on as it is, and is refused: "https:host", "///host".
-    if _SCHEME.match(text) or text.startswith("///"):
+    # What some programs read as a host and others as a path stays as it is, and is refused: "https:host", "///host".
+    if _SCHEME.match(text):
         return text
-    if text.startswith("//"):
-        return f"{here.scheme}:{text}"
-    return urljoin(here.url, text)
+    return f"{here.scheme}:{text}" if text.startswith("//") else urljoin(here.url, text)
 
 
 def _bad_redirect(host: str, how: str) -> ProblemError:

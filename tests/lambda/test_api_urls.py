@@ -3,7 +3,9 @@
 import re
 import socket
 import string
+import time
 import unicodedata
+from collections.abc import Iterable
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
@@ -250,6 +252,19 @@ def test_what_is_wrong_is_said_without_repeating_the_url(urls: Any, url: str, re
         urls.read_url(url, allow_http=False)
     assert not any(part in caught.value.detail for part in ("user", "pw", "example.com")) or "user name" in reason
     assert "pw" not in caught.value.detail
+
+
+@pytest.mark.parametrize("letters", [range(0x4E00, 0x4E00 + 7 * 2000, 7), [0xFDFA] * 2000], ids=["rare", "long"])
+def test_a_host_that_is_too_long_costs_no_time(urls: Any, letters: Iterable[int]) -> None:
+    url = f"https://{''.join(map(chr, letters))}/"  # punycode takes half a second for some of these
+
+    def seconds() -> float:
+        began = time.perf_counter()
+        with pytest.raises(urls.ProblemError, match="malformed host"):
+            urls.read_url(url, allow_http=False)
+        return time.perf_counter() - began
+
+    assert min(seconds() for _ in range(3)) < 0.03
 
 
 ANYTHING = st.text(max_size=60)
