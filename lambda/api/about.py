@@ -101,11 +101,10 @@ def _model(config: str) -> dict[str, Any]:
 
 
 def _ask(operation: str, **request: str) -> dict[str, Any]:
-    sagemaker = client("sagemaker")
-    from botocore.exceptions import BotoCoreError, ClientError  # after the client, which has loaded it
+    from botocore.exceptions import BotoCoreError, ClientError
 
     try:
-        answer: dict[str, Any] = getattr(sagemaker, operation)(**request)
+        answer: dict[str, Any] = getattr(client("sagemaker"), operation)(**request)
     except BotoCoreError as error:
         raise TimeoutError("SageMaker could not be reached") from error
     except ClientError as error:

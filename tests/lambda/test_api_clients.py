@@ -2,7 +2,7 @@
 
 import threading
 import time
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import boto3
@@ -29,16 +29,16 @@ def test_a_client_is_made_once_however_many_threads_ask(clients: ModuleType, mon
     together = threading.Barrier(8, timeout=5)
     found: list[Any] = []
 
-    def make(service: str, **_: Any) -> object:
+    def make(service: str, **_: Any) -> SimpleNamespace:
         made.append(service)
         time.sleep(0.02)  # boto3 takes longer
-        return object()
+        return SimpleNamespace(head_object=object())
 
     monkeypatch.setattr(boto3, "client", make)
 
     def ask() -> None:
         together.wait()
-        found.append(clients.client("s3"))
+        found.append(clients.client("s3").head_object)
 
     threads = [threading.Thread(target=ask) for _ in range(8)]
     for thread in threads:

@@ -289,13 +289,3 @@ def test_wrong_settings_are_our_fault_and_named_in_the_log(
     assert (status, problem["code"]) == (500, "internal_error")
     assert name not in json.dumps(problem)
     assert said in capsys.readouterr().out
-
-
-def test_a_request_that_is_refused_needs_no_client(predictions: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    def client(service: str) -> None:
-        raise AssertionError(f"{service} is not needed")
-
-    monkeypatch.setattr(predictions.handler, "client", client)
-    predictions.photo = b"<html>"
-    for request in ({"image_url": "ftp://a"}, {"image_url": "https://10.0.0.1/1.jpg"}, {"image_url": URL}, {}, "{"):
-        assert predictions.ask(request)[0] in (400, 403, 415)

@@ -117,6 +117,13 @@ def test_the_time_of_a_phase_that_failed_is_told(predictions: Any, lines: Any) -
     assert re.fullmatch(r"\['gaierror at remotes.py:\d+'\]", str(unresolved["causes"]))
 
 
+def test_what_is_no_photo_takes_none_of_the_models_time(predictions: Any, lines: Any) -> None:
+    predictions.ask(b"GIF89a", "image/jpeg")
+    (line,) = lines()
+    assert (line["Code"], line["Bytes"]) == ("not_an_image", [6])
+    assert "ModelMs" not in line
+
+
 def test_a_line_is_found_from_the_trace(predictions: Any, lines: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     root = "1-5759e988-bd862e3fe1be46a994272793"
     monkeypatch.setenv("_X_AMZN_TRACE_ID", f"Root={root};Parent=53995c3f42cd8ad8;Sampled=1")

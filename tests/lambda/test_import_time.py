@@ -50,3 +50,24 @@ def test_the_folders_need_nothing_but_boto3_and_the_standard_library() -> None:
         imported = {line[1].partition(".")[0] for line in lines if line[:1] in (["import"], ["from"]) and len(line) > 1}
         foreign = imported - allowed - own
         assert not foreign, f"{path}: {foreign}"
+
+
+REFUSED = """
+import json, sys
+sys.path.insert(0, sys.argv[1])
+import about, handler
+inside, private = {"image_url": "https://10.0.0.1/1.jpg"}, {"s3_uri": "s3://private/1.jpg"}
+refused = [{}, {"image_url": "ftp://a"}, {"s3_uri": "x"}, inside, private, {"images": [inside, private]}]
+requests = ["{", *map(json.dumps, refused)]
+for body in requests:
+    assert handler.handler({"body": body})["statusCode"] in (200, 400, 403), body
+no_photo = {"headers": {"Content-Type": "image/jpeg"}, "body": "R0lGODlh", "isBase64Encoded": True}
+assert handler.handler(no_photo)["statusCode"] == 415
+assert about.handler({"resource": "/openapi.json", "httpMethod": "GET"})["statusCode"] == 200
+assert not {"boto3", "botocore"} & set(sys.modules)
+"""
+
+
+def test_a_request_that_needs_no_aws_does_not_load_boto3() -> None:
+    environment = {"ENDPOINT_NAME": "tally-dev", "S3_SOURCES": "raw/photos/"}
+    subprocess.run([sys.executable, "-I", "-c", REFUSED, str(FOLDERS / "api")], check=True, timeout=60, env=environment)
