@@ -20,6 +20,7 @@ DOCUMENT = json.loads((ROOT / "lambda" / "api" / "openapi.json").read_text())
 # A command, and the answer that is shown after it where there is one.
 EXAMPLES = re.findall(r"## ([^\n]+)\n(?:(?!\n## ).)*?```bash\n(.*?)```\n+```json\n(.*?)```", PAGE, re.S)
 NAMES = [heading for heading, _, _ in EXAMPLES]
+DOWNLOAD = 'curl -s "$URL/openapi.json" -H "x-api-key: $KEY" -o openapi.json\n'
 FIXED = ("status", "code", "type", "title", "index", "succeeded", "failed", "expected_count")
 """Members whose value does not depend on photo, model and moment."""
 
@@ -46,9 +47,10 @@ def assert_documented(answer: dict[str, Any]) -> None:
             assert (problem["status"], problem["title"]) == (said["status"], said["title"])
 
 
-def test_every_command_of_the_page_has_an_answer() -> None:
-    assert len(EXAMPLES) == PAGE.count("```bash\n") == PAGE.count("```json\n")
-    assert len(EXAMPLES) >= 6
+def test_every_command_of_the_page_has_an_answer_or_saves_the_document() -> None:
+    commands = re.findall(r"```bash\n(.*?)```", PAGE, re.S)
+    assert [command for command in commands if command not in {example[1] for example in EXAMPLES}] == [DOWNLOAD]
+    assert len(EXAMPLES) == PAGE.count("```json\n") >= 6
 
 
 @pytest.mark.parametrize(("command", "answer"), [example[1:] for example in EXAMPLES], ids=NAMES)
@@ -158,6 +160,13 @@ def test_commands_of_the_page_are_answered_as_it_shows(
     found = json.loads(done.stdout)
     assert_documented(found)
     assert shape(found) == shape(json.loads(answer)), found
+
+
+@pytest.mark.e2e
+def test_the_document_is_saved_as_it_is(place: tuple[Path, dict[str, str]]) -> None:
+    folder, variables = place
+    subprocess.run(["bash", "-euc", DOWNLOAD], cwd=folder, env=variables, check=True)
+    assert json.loads((folder / "openapi.json").read_text()) == DOCUMENT
 
 
 @pytest.mark.e2e
