@@ -1,7 +1,10 @@
 """Every defence that docs/security.md speaks of is in a file that exists, and shown by a test that exists."""
 
 import ast
+import json
 import re
+import subprocess
+import sys
 from functools import cache
 from pathlib import Path
 
@@ -57,3 +60,27 @@ def test_every_module_of_the_function_that_meets_strangers_is_on_the_page() -> N
     assert modules - named <= helpers, (
         f"say what {sorted(modules - named - helpers)} defend against, in docs/security.md"
     )
+
+
+NUMBERS = """
+import json, sys
+sys.path[:0] = ["lambda/api", "model_code"]
+import about, deadline, document, fetch, incoming, redirects
+from tally import predictor, server
+images = document.document()["components"]["schemas"]["Batch"]["properties"]["images"]["maxItems"]
+print(json.dumps([
+    f"at most {redirects.MAX_REDIRECTS}; each target is read",
+    f"{fetch._MAX_TRIED} addresses are tried; at most {deadline._MAX_THREADS} threads wait",
+    f"{predictor.Limits().max_pixels // 10**6} million pixels at most",
+    f"{images} photos, fetched side by side",
+    f"{incoming.MAX_BODY // 2**20} MiB of photo, {incoming.MAX_JSON // 2**10} KiB of JSON",
+    f"which may take {server._BODY_SECONDS:g} s",
+    f"holds for {about.KEEP_SECONDS:g} s",
+]))
+"""
+
+
+def test_numbers_on_the_page_are_those_of_the_code() -> None:
+    done = subprocess.run([sys.executable, "-c", NUMBERS], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert [phrase for phrase in json.loads(done.stdout) if phrase not in PAGE] == []
