@@ -188,10 +188,14 @@ def drips(first: bytes, forever: bytes, pause: float) -> Script:
 
 
 class Authority:
-    """Makes certificates. A client with `context()` trusts it and nobody else; `server()` speaks for names."""
+    """Makes certificates. A client with `context()` trusts it; `server()` speaks for names.
 
-    def __init__(self, folder: Path) -> None:
+    `context()` is what `make` makes, with this authority beside those that it trusts already.
+    """
+
+    def __init__(self, folder: Path, make: Callable[[], ssl.SSLContext] = ssl.create_default_context) -> None:
         self._folder = folder
+        self._make = make
         self._key = ec.generate_private_key(ec.SECP256R1())
         self._subject = _subject("authority")
         made = _certificate(self._subject, self._key, self._subject, self._key, is_authority=True)
@@ -199,9 +203,9 @@ class Authority:
         self._file.write_bytes(made.public_bytes(serialization.Encoding.PEM))
 
     def context(self) -> ssl.SSLContext:
-        """As the fetcher makes one, with this authority in place of the system's."""
-        context = ssl.create_default_context(cafile=self._file)
-        context.hostname_checks_common_name = False
+        """A client's side."""
+        context = self._make()
+        context.load_verify_locations(self._file)
         return context
 
     def server(

@@ -141,6 +141,28 @@ def test_numbers_in_other_notations_lead_nowhere_even_where_they_are_read_as_nam
     assert internet.connected == []
 
 
+TRICKS = """
+http://127.0.0.1#@example.com/ http://127.0.0.1?@example.com/ http://127.0.0.1/@example.com http://127.0.0.1;example.com/
+http://example.com@127.0.0.1/ http://example.com:80@127.0.0.1/
+http://127.0.0.1:80+&@127.0.0.1#@example.com/ http://example.com&@127.0.0.1/ http://127.0.0.1%23@example.com/
+http://127.0.0.1\\@example.com/ http://example.com\\@127.0.0.1/ http://127.0.0.1\\.example.com/ http:127.0.0.1/
+http:/127.0.0.1/ http:///127.0.0.1/ http:////127.0.0.1/ http:\\\\127.0.0.1/ //127.0.0.1/ 127.0.0.1 http://127.0.0.1:80\\/
+0://127.0.0.1:80;http://example.com:80/ http://[::]/ http://[::]:80/ http://[0000::1]:80/ http://[0:0:0:0:0:ffff:127.0.0.1]/
+http://[::1]%23.example.com/ http://[::ffff:a9fe:a9fe]/ http://[::ffff:169.254.169.254]:80/ http://[fe80::1%25lo]/
+http://%31%32%37.0.0.1/ http://127.0.0.1%00.example.com/ http://127.0.0.1%0d%0a.example.com/ http://127.127.127.127/
+http://localhost/ http://LOCALHOST./ http://ⓛⓞⓒⓐⓛⓗⓞⓢⓣ/ http://ｌｏｃａｌｈｏｓｔ/ http://localhoſt/ http://localhost:9001/
+http://127.0.0.1:9001/2018-06-01/runtime/invocation/next file:///proc/self/environ http+unix://%2Fvar%2Frun%2Fdocker.sock/
+"""
+
+
+@pytest.mark.parametrize("url", TRICKS.split())
+def test_tricks_with_the_parts_of_a_url_lead_nowhere_inside(client: Any, internet: Any, url: str) -> None:
+    with pytest.raises(client.problem) as caught:
+        client.get(url, resolver=client.module.resolve)
+    assert caught.value.code in ("bad_url", "address_not_public")
+    assert internet.connected == []
+
+
 @pytest.mark.parametrize("host", ["localhost", "127.0.0.1", "169.254.169.254", "[::1]", "[::ffff:7f00:1]", "10.0.0.1"])
 def test_the_systems_own_resolver_leads_nowhere_inside(client: Any, internet: Any, host: str) -> None:
     client.refused("address_not_public", f"https://{host}/latest/meta-data/", resolver=client.module.resolve)

@@ -17,8 +17,9 @@ URL = f"https://{HOST}/1.jpg"
 
 
 @pytest.fixture
-def authority(tmp_path: Path) -> Any:
-    return remotes.Authority(tmp_path)
+def authority(tmp_path: Path, client: Any) -> Any:
+    """One that the fetcher's own context, made anew, trusts beside the system's."""
+    return remotes.Authority(tmp_path, client.module.tls_context.__wrapped__)
 
 
 @pytest.fixture
@@ -95,6 +96,20 @@ def test_the_context_that_is_used_checks_everything(client: Any, asked: Any) -> 
     assert context.minimum_version >= ssl.TLSVersion.TLSv1_2
     assert not context.hostname_checks_common_name
     assert client.fetcher().tls is client.module.tls_context
+
+
+def test_no_other_protocol_is_agreed_on_than_the_one_that_is_spoken(client: Any, internet: Any, authority: Any) -> None:
+    agreed: list[str | None] = []
+
+    def script(connection: ssl.SSLSocket, request: bytes) -> None:
+        agreed.append(connection.selected_alpn_protocol())
+        GIVES(connection, request)
+
+    server = authority.server(HOST)
+    server.set_alpn_protocols(["h2", "http/1.1"])
+    internet.site(HOST, script, server)
+    assert client.get(URL, tls=authority.context) == PHOTO
+    assert agreed == ["http/1.1"]
 
 
 def test_a_remote_that_speaks_no_encryption_is_named(client: Any, internet: Any) -> None:
