@@ -19,6 +19,7 @@ from problems import ProblemError
 from settings import SettingsError
 
 NAMESPACE = "Tally/Api"
+_FOLDER = Path(__file__).parent
 _UNITS = {
     "Requests": "Count",
     "Photos": "Count",
@@ -144,8 +145,15 @@ def _error(error: BaseException) -> str:
     response = getattr(error, "response", None)
     if isinstance(response, Mapping):  # botocore's ClientError
         name = f"{name} {str(response.get('Error', {}).get('Code'))[:60]}"
-    frames = traceback.extract_tb(error.__traceback__)
-    return f"{name} at {Path(frames[-1].filename).name}:{frames[-1].lineno}" if frames else name
+    return f"{name} at {_where(error)}" if error.__traceback__ else name
+
+
+def _where(error: BaseException) -> str:
+    """The last lines of ours that an error came through, and the one that raised it."""
+    lines = [(Path(frame.f_code.co_filename), number) for frame, number in traceback.walk_tb(error.__traceback__)]
+    ours = [line for line in lines if line[0].parent == _FOLDER][-3:]
+    shown = ours if lines[-1] in ours else [*ours, lines[-1]]
+    return " > ".join(f"{path.name}:{number}" for path, number in shown)
 
 
 def _directive(dimensions: list[str], names: Sequence[str]) -> dict[str, Any]:
