@@ -14,6 +14,7 @@ _HEAD_BYTES = 64 * 1024  # of status lines and headers, interim answers included
 _FRAMING_BYTES = 256 * 1024  # of chunk sizes and trailers: chunks of 256 bytes need less
 _LENGTH = re.compile("[0-9]{1,18}")
 _NO_HEADER = (FirstHeaderLineIsContinuationDefect, MissingHeaderBodySeparatorDefect)
+_ACCEPT = "image/jpeg, image/png, image/webp, */*;q=0.1"  # the last for hosts that label photos as something else
 _NOT_HTTP = "it does not speak HTTP as it should"
 
 
@@ -25,7 +26,7 @@ def ask(wire: Wire, target: Target) -> http.client.HTTPResponse:
     wire.allow(_HEAD_BYTES)
     client = http.client.HTTPConnection(target.host, target.port)
     client.sock = wire
-    headers = {"Host": target.host_header, "User-Agent": "tally", "Accept": "image/*", "Connection": "close"}
+    headers = {"Host": target.host_header, "User-Agent": "tally", "Accept": _ACCEPT, "Connection": "close"}
     client.request("GET", target.path, headers=headers)
     while True:
         response = http.client.HTTPResponse(wire, method="GET")  # type: ignore[arg-type]  # it calls makefile only

@@ -133,12 +133,12 @@ class Client:
         self._deadline = deadline.Deadline
         self._internet = internet
 
-    def get(self, url: str = f"http://{HOST}/1.jpg", seconds: float = 3.0, **given: Any) -> bytes:
+    def get(self, url: str = f"http://{HOST}/1.jpg", seconds: float = 10.0, **given: Any) -> bytes:
         """What is fetched from a URL; `given` are settings of Fetcher."""
         settings = {"allow_http": True, "resolver": self._internet.resolver, "connector": self._internet.connector}
         return bytes(self.fetcher(**{**settings, **given}).fetch(url, self._deadline(seconds)))
 
-    def refused(self, code: str, url: str = f"http://{HOST}/1.jpg", seconds: float = 3.0, **given: Any) -> str:
+    def refused(self, code: str, url: str = f"http://{HOST}/1.jpg", seconds: float = 10.0, **given: Any) -> str:
         """The sentence that the URL is refused with, under that code."""
         with pytest.raises(self.problem) as caught:
             self.get(url, seconds, **given)

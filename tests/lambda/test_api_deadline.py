@@ -14,11 +14,11 @@ def deadline(load: Any) -> Any:
 
 
 def test_what_is_left_runs_out(deadline: Any) -> None:
-    limit = deadline.Deadline(0.1)
+    limit = deadline.Deadline(0.5)
     first = limit.left()
     time.sleep(0.02)
-    assert 0 < limit.left() < first <= 0.1
-    time.sleep(0.1)
+    assert 0 < limit.left() < first <= 0.5
+    time.sleep(0.5)
     with pytest.raises(TimeoutError, match="the deadline has passed"):
         limit.left()
     for seconds in (0, -1):
@@ -53,7 +53,7 @@ def test_work_that_takes_longer_is_left_to_itself(deadline: Any) -> None:
     began = time.perf_counter()
     with pytest.raises(TimeoutError):
         deadline.in_time(lambda: done.wait(5), deadline.Deadline(0.1))
-    assert time.perf_counter() - began < 1
+    assert time.perf_counter() - began < 3
     done.set()
 
 
@@ -67,11 +67,11 @@ def test_no_work_is_begun_after_the_deadline(deadline: Any) -> None:
 def test_work_that_is_left_to_itself_never_fills_the_process(deadline: Any) -> None:
     done = threading.Event()
     before = threading.active_count()
-    for _ in range(70):
+    for _ in range(80):
         with pytest.raises(TimeoutError):
-            deadline.in_time(lambda: done.wait(20), deadline.Deadline(0.01))
+            deadline.in_time(lambda: done.wait(60), deadline.Deadline(0.02))
     assert threading.active_count() - before <= 64
     with pytest.raises(TimeoutError, match="too much work"):
-        deadline.in_time(lambda: 3, deadline.Deadline(0.01))
+        deadline.in_time(lambda: 3, deadline.Deadline(0.3))
     done.set()
     assert deadline.in_time(lambda: 3, deadline.Deadline(5)) == 3, "places become free again"

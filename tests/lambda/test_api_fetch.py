@@ -34,7 +34,7 @@ def test_a_photo_is_fetched_with_nothing_but_what_it_needs(client: Any, site: An
     assert (head, end, rest) == ("GET /1.jpg?X-Signature=a%2Fb HTTP/1.1", "", "")
     assert sorted(headers) == [
         "Accept-Encoding: identity",
-        "Accept: image/*",
+        "Accept: image/jpeg, image/png, image/webp, */*;q=0.1",
         "Connection: close",
         f"Host: {HOST}",
         "User-Agent: tally",
@@ -262,19 +262,19 @@ def took(call: Callable[[], object]) -> float:
 
 def test_a_slow_resolver_and_a_slow_connection_are_cut_off(client: Any, internet: Any) -> None:
     def slow(*_: Any) -> list[str]:
-        time.sleep(1.5)
+        time.sleep(10)
         return [remotes.PUBLIC]
 
     refused = functools.partial(client.refused, "fetch_timeout", seconds=0.3)
-    assert took(lambda: refused(resolver=slow)) < 1.0
+    assert took(lambda: refused(resolver=slow)) < 5
     internet.name(HOST, [remotes.PUBLIC])
     with socket.create_server(("127.0.0.1", 0)) as listener:  # accepts in the kernel, and never speaks
 
         def connector(_address: str, _port: int, timeout: float) -> socket.socket:
             return socket.create_connection(listener.getsockname(), timeout)
 
-        assert took(lambda: refused(connector=connector)) < 1.0
-        assert took(lambda: refused(f"https://{HOST}/", connector=connector)) < 1.0, "the handshake waits too"
+        assert took(lambda: refused(connector=connector)) < 5
+        assert took(lambda: refused(f"https://{HOST}/", connector=connector)) < 5, "the handshake waits too"
 
 
 def test_where_no_time_is_left_nobody_is_asked(client: Any, internet: Any, site: Any) -> None:

