@@ -52,7 +52,7 @@ def prod(app_of: AppOf) -> Synthesized:
 
 @pytest.fixture(scope="session")
 def tailored(app_of: AppOf) -> Synthesized:
-    """dev with what only some teams set: e-mails, a VPC of their own, weights of their own."""
+    """dev with what only some teams set: e-mails, a VPC and weights of their own, no photos from S3."""
     network = {
         "vpc_id": "vpc-0123456789abcdef0",
         "subnet_ids": ["subnet-0123456789abcdef0", "subnet-0123456789abcdef1"],
@@ -63,6 +63,7 @@ def tailored(app_of: AppOf) -> Synthesized:
         {
             "operations": {"emails": ["ops@example.com", "ml@example.com"]},
             "network": network,
+            "api": {"raw_prefixes": []},
             "training": {"weights_uri": "s3://acme-weights/imagenet/"},
         },
     )

@@ -79,10 +79,9 @@ def test_places_are_those_of_the_settings_and_the_same_in_the_function(app_of: A
     assert text(variables(app_of("dev"))["S3_SOURCES"]) == "tally-dev-raw-<AWS::AccountId>-<AWS::Region>/photos/"
 
 
-def test_no_place_at_all_is_no_permission_to_read(app_of: AppOf) -> None:
-    made = app_of("dev", {"api": {"raw_prefixes": []}})
-    assert allowed(made, "FunctionRole") == named(PREDICTIONS, "dev")
-    assert variables(made)["S3_SOURCES"] == ""
+def test_no_place_at_all_is_no_permission_to_read(tailored: Synthesized) -> None:
+    assert allowed(tailored, "FunctionRole") == named(PREDICTIONS, "dev")
+    assert variables(tailored)["S3_SOURCES"] == ""
 
 
 def variables(made: Synthesized, function: str = "api") -> dict[str, object]:

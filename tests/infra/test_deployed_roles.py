@@ -9,6 +9,8 @@ from tests.infra.synth import Synthesized, actions_of
 from tests.infra.templates import listed
 from tests.local.emulator.conftest import ASSETS, Account
 
+pytestmark = pytest.mark.e2e
+
 RAW = f"arn:aws:s3:::tally-dev-raw-{ACCOUNT}-{REGION}"
 SAGEMAKER = f"arn:aws:sagemaker:{REGION}:{ACCOUNT}"
 LOG = f"arn:aws:logs:{REGION}:{ACCOUNT}:log-group:/aws/lambda/tally-dev"

@@ -19,20 +19,25 @@ Load = Callable[..., list[ModuleType]]
 
 @pytest.fixture
 def load(monkeypatch: pytest.MonkeyPatch) -> Iterator[Load]:
-    """`load("deploy", "start", "finish")` imports modules of a folder anew; they are forgotten after the test."""
-    before = set(sys.modules)
-    roots: list[str] = []
+    """`load("deploy", "start", "finish")` imports modules of a folder; they are forgotten after the test.
+
+    A library that other tests imported may have the name of one of them (`schema` is such): it is put aside meanwhile.
+    """
+    put_aside: dict[str, ModuleType] = {}
+    loaded: set[str] = set()
 
     def load_modules(folder: str, *names: str) -> list[ModuleType]:
-        roots.append(str(FOLDERS / folder))
-        monkeypatch.syspath_prepend(roots[-1])
+        for name in {path.stem for path in (FOLDERS / folder).glob("*.py")} - loaded:
+            loaded.add(name)
+            if name in sys.modules:
+                put_aside[name] = sys.modules.pop(name)
+        monkeypatch.syspath_prepend(str(FOLDERS / folder))
         return [importlib.import_module(name) for name in names]
 
     yield load_modules
-    for name in set(sys.modules) - before:
-        file = getattr(sys.modules[name], "__file__", None)
-        if file and any(file.startswith(root) for root in roots):
-            del sys.modules[name]
+    for name in loaded:
+        sys.modules.pop(name, None)
+    sys.modules.update(put_aside)
 
 
 @pytest.fixture
