@@ -1,4 +1,7 @@
-"""The synthesis: the same bytes anywhere and any time, quickly, and refused when a security rule is broken."""
+"""The synthesis: the same bytes anywhere and any time, quickly, and refused when a security rule is broken.
+
+What compares two syntheses of its own takes half a minute, and is run by `make e2e`.
+"""
 
 import json
 import re
@@ -51,16 +54,19 @@ def twice(tmp_path_factory: pytest.TempPathFactory) -> Twice:
     return Twice(folder / "0", folder / "1", min(seconds))
 
 
+@pytest.mark.e2e
 def test_two_syntheses_are_byte_identical(twice: Twice) -> None:
     first, second = contents(twice.first), contents(twice.second)
     assert first.keys() == second.keys()
     assert not [name for name in first if first[name] != second[name]]
 
 
+@pytest.mark.e2e
 def test_a_synthesis_is_quick(twice: Twice) -> None:
     assert twice.seconds < 60, "15 s on two free cores; the bound leaves room for what else runs here"
 
 
+@pytest.mark.e2e
 def test_an_environment_of_a_known_account_needs_no_look_ups(twice: Twice) -> None:
     """CDK would ask the account for its availability zones, with credentials and over the network."""
     manifest = json.loads((twice.first / "manifest.json").read_text())
@@ -69,6 +75,7 @@ def test_an_environment_of_a_known_account_needs_no_look_ups(twice: Twice) -> No
     assert environments == {"aws://123456789012/eu-central-1"}
 
 
+@pytest.mark.e2e
 def test_images_are_built_from_both_targets_of_the_dockerfile_where_none_is_given(twice: Twice) -> None:
     assets = json.loads((twice.first / "tally-prod-training.assets.json").read_text())["dockerImages"]
     sources = [asset["source"] for asset in assets.values()]

@@ -34,7 +34,7 @@ def test_loading_is_quick_and_needs_neither_boto3_nor_network(folder: str, modul
         arguments = [sys.executable, "-I", "-c", CODE, str(FOLDERS / folder), module]
         return float(subprocess.run(arguments, check=True, timeout=60, capture_output=True, text=True).stdout)
 
-    assert min(load() for _ in range(3)) < 0.15  # the best of three: the machine may be busy with other tests
+    assert any(load() < 0.15 for _ in range(10))  # one in ten: the machine may be busy with other tests
 
 
 def test_every_folder_with_a_handler_is_measured() -> None:

@@ -28,8 +28,9 @@ def trigger(load: Any, aws: str, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
 
 
 def upload(*keys: str, content: bytes = b"photo") -> None:
+    s3 = boto3.client("s3")
     for key in keys:
-        boto3.client("s3").put_object(Bucket=BUCKET, Key=key, Body=content)
+        s3.put_object(Bucket=BUCKET, Key=key, Body=content)
 
 
 def runs() -> list[dict[str, Any]]:
