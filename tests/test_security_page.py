@@ -65,14 +65,14 @@ def test_every_module_of_the_function_that_meets_strangers_is_on_the_page() -> N
 NUMBERS = """
 import json, sys
 sys.path[:0] = ["lambda/api", "model_code"]
-import about, deadline, document, fetch, incoming, redirects
+import about, deadline, document, fetch, handler, incoming, redirects
 from tally import predictor, server
 images = document.document()["components"]["schemas"]["Batch"]["properties"]["images"]["maxItems"]
 print(json.dumps([
     f"at most {redirects.MAX_REDIRECTS}; each target is read",
     f"{fetch._MAX_TRIED} addresses are tried; at most {deadline._MAX_THREADS} threads wait",
     f"{predictor.Limits().max_pixels // 10**6} million pixels at most",
-    f"{images} photos, fetched side by side",
+    f"{images} photos, at most {handler._THREADS} side by side",
     f"{incoming.MAX_BODY // 2**20} MiB of photo, {incoming.MAX_JSON // 2**10} KiB of JSON",
     f"which may take {server._BODY_SECONDS:g} s",
     f"holds for {about.KEEP_SECONDS:g} s",

@@ -150,11 +150,11 @@ def test_a_sagemaker_that_does_not_answer_is_a_timeout(
     about: ModuleType, health: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(about, "SECONDS", 0.2)
-    over(about, monkeypatch, describe_endpoint=lambda: time.sleep(1))
+    over(about, monkeypatch, describe_endpoint=lambda: time.sleep(6))
     began = time.monotonic()
     status, problem, _ = health()
     assert (status, problem["code"]) == (504, "timeout")
-    assert time.monotonic() - began < 0.9
+    assert time.monotonic() - began < 5
 
 
 def test_a_sagemaker_that_cannot_be_reached_is_a_timeout(

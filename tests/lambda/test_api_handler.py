@@ -149,24 +149,34 @@ def test_a_batch_of_one_is_answered_as_a_batch(predictions: Any, image: dict[str
     assert (status, len(answer["results"])) == (200, 1)
 
 
-def test_photos_of_a_batch_are_fetched_in_parallel(predictions: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_eight_photos_of_a_batch_are_fetched_side_by_side_and_no_more(
+    predictions: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
     together = threading.Barrier(8, timeout=5)  # passes only when eight are there at once
+    lock, here, most = threading.Lock(), 0, 0
 
     def fetch(*_: Any) -> bytes:
+        nonlocal here, most
+        with lock:
+            here += 1
+            most = max(most, here)
         together.wait()
+        time.sleep(0.05)  # a ninth would come meanwhile
+        with lock:
+            here -= 1
         return JPEG
 
     monkeypatch.setattr(predictions.handler, "Fetcher", lambda **_: SimpleNamespace(fetch=fetch))
     _, answer, _ = predictions.ask({"images": [{"image_url": URL}] * 16})
-    assert answer["succeeded"] == 16
+    assert (answer["succeeded"], most) == (16, 8)
 
 
 def test_a_slow_photo_takes_only_its_own_time(predictions: Any) -> None:
     remote = predictions.internet.site("slow.example.com", remotes.drips(b"HTTP/1.1 200 OK\r\n", b"x", 0.05))
     began = time.monotonic()
     images = [{"image_url": "http://slow.example.com/1.jpg"}, {"image_url": URL}]
-    _, answer, _ = predictions.ask({"images": images}, context=Context(1.5))
-    assert time.monotonic() - began < 1.4
+    _, answer, _ = predictions.ask({"images": images}, context=Context(3))
+    assert time.monotonic() - began < 20  # it would drip for fifty
     assert [result["status"] for result in answer["results"]] == [424, 200]
     assert answer["results"][0]["problem"]["code"] == "fetch_timeout"
     assert remote.requests
@@ -178,7 +188,7 @@ def test_fetching_may_take_a_part_of_the_time_only(predictions: Any, monkeypatch
     began = time.monotonic()
     status, problem, _ = predictions.ask({"image_url": "http://slow.example.com/1.jpg"})
     assert (status, problem["code"]) == (424, "fetch_timeout")
-    assert time.monotonic() - began < 1
+    assert time.monotonic() - began < 5  # of the 26 s that there are
 
 
 def test_work_that_overstays_does_not_hold_up_the_answer(predictions: Any, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -186,14 +196,14 @@ def test_work_that_overstays_does_not_hold_up_the_answer(predictions: Any, monke
 
     def fetch(url: str, _deadline: Any) -> bytes:
         if "hangs" in url:
-            released.wait(10)  # whatever the deadline says
+            released.wait(30)  # whatever the deadline says
         return JPEG
 
     monkeypatch.setattr(predictions.handler, "Fetcher", lambda **_: SimpleNamespace(fetch=fetch))
     images = [{"image_url": "https://hangs.example.com/1.jpg"}, {"image_url": URL}]
     began = time.monotonic()
-    _, answer, _ = predictions.ask({"images": images}, context=Context(1.3))
-    assert time.monotonic() - began < 1.3
+    _, answer, _ = predictions.ask({"images": images}, context=Context(3))
+    assert time.monotonic() - began < 20
     released.set()
     assert [result["status"] for result in answer["results"]] == [504, 200]
     assert answer["results"][0]["problem"]["code"] == "timeout"

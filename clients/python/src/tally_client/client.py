@@ -89,7 +89,7 @@ class Client:
 
         Exactly one of the three is given; `photo` is a file's bytes or path, JPEG, PNG or WebP, at most BODY_LIMIT
         bytes. With `expected_count` (1 to 5) the answer has `matches`, `expected_probability` and `decision`.
-        `idempotency_key` is any text of yours for the API's logs; tries again carry the same one.
+        `idempotency_key` is any text of yours; it goes with every try, and the API sends it back.
         """
         if [image_url, s3_uri, photo].count(None) != 2:
             raise UsageError("give one of image_url, s3_uri and photo, and only one")
