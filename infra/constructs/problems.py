@@ -9,7 +9,7 @@ from typing import Any
 
 from aws_cdk import aws_apigateway as apigateway
 
-from infra.document import document
+from infra.document import binary_media_types, document
 
 CODES: Mapping[str, str] = {
     "BAD_REQUEST_BODY": "bad_request",
@@ -34,12 +34,6 @@ CODES: Mapping[str, str] = {
 
 _DEFAULTS: Mapping[str, str] = {"DEFAULT_4XX": "bad_request", "DEFAULT_5XX": "internal_error"}
 """For what has no type of its own. Without status: one given here would be that of all other answers too."""
-
-_DETAILS: Mapping[str, str] = {
-    # the document's sentence points to a detail that only the function knows
-    "bad_request": "The request is not as GET /openapi.json says. A JSON body names one photo, by image_url or s3_uri, "
-    "with or without expected_count, or up to 16 of them in images.",
-}
 
 RETRY_AFTER: Mapping[str, int] = {
     "throttled": 1,  # the bucket of the plan fills every second
@@ -68,9 +62,27 @@ def add_problem_responses(api: apigateway.RestApi) -> None:
 
 def detail(code: str) -> str:
     """What people are told: what it means and what to do, in words that do not stand in the document itself."""
+    if code == "bad_request":
+        return _request()
     problem = _problem(code)
-    said = _DETAILS.get(code, f"{problem['meaning']} {problem['remedy']}")
+    said = f"{problem['meaning']} {problem['remedy']}"
     return said.replace("this document", "openapi.json").replace("`", "")
+
+
+def _request() -> str:
+    """What a body must be, all of it: API Gateway knows which rule was broken, but tells it in no way that is JSON."""
+    schemas = document()["components"]["schemas"]
+    by_url, in_s3 = (schemas[name]["properties"] for name in ("PhotoByUrl", "PhotoInS3"))
+    count, images = by_url["expected_count"], schemas["Batch"]["properties"]["images"]
+    *most, last = binary_media_types()
+    return (
+        "The request is not as GET /openapi.json says. JSON must be an object with "
+        f"image_url (a text of up to {by_url['image_url']['maxLength']} characters) or "
+        f"s3_uri (up to {in_s3['s3_uri']['maxLength']}, with version_id of up to {in_s3['version_id']['maxLength']} if "
+        f"need be), and expected_count (a whole number from {count['minimum']} to {count['maximum']}) if wanted; or "
+        f"with images, a list of {images['minItems']} to {images['maxItems']} such objects; and with no other members. "
+        f"A photo as the body is sent as {', '.join(most)} or {last}."
+    )
 
 
 def _problem(code: str) -> dict[str, Any]:

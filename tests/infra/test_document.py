@@ -191,7 +191,12 @@ def test_whoever_is_too_fast_is_told_how_long_to_wait(dev: Synthesized) -> None:
     ("kind", "said"),
     [
         ("REQUEST_TOO_LARGE", "4 MiB"),
-        ("BAD_REQUEST_BODY", "image_url or s3_uri"),
+        (
+            "BAD_REQUEST_BODY",
+            "image_url (a text of up to 2048 characters) or s3_uri (up to 1100, with version_id of up to 1024",
+        ),
+        ("BAD_REQUEST_BODY", "expected_count (a whole number from 1 to 5)"),
+        ("BAD_REQUEST_BODY", "images, a list of 1 to 16 such objects"),
         ("INVALID_API_KEY", "x-api-key"),
         ("UNSUPPORTED_MEDIA_TYPE", "image/webp"),
         ("WAF_FILTERED", "firewall"),
