@@ -40,10 +40,14 @@ RETENTION_DAYS = (
 
 
 # Of prefixes that S3_SOURCES lists and IAM policies name: in the one a comma separates, in the others * ? and $ are not
-# themselves. Without the slash, photos would allow photos-of-others too.
-_PREFIX = r"([A-Za-z0-9!_.'()-]+/)*"
-_BUCKET = r"(?!.*\.\.)[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]"
-_SAFE = "letters, digits and !_.'()-, with a slash at the end"
+# themselves. Without the slash, photos would allow photos-of-others too. Keys with the parts . and .. are never read.
+_PREFIX = r"((?!\.\.?/)[A-Za-z0-9!_.'()-]+/)*"
+_BUCKET = r"(?![^/]*\.\.)[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]"
+_SAFE = "letters, digits and !_.'()-, no part . or .., with a slash at the end"
+
+_LABEL = r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?"
+_HOST = rf"(?=.{{1,253}}\Z)({_LABEL}\.)+(?=[a-z]){_LABEL}"
+_CERTIFICATE = r"arn:aws[a-z-]*:acm:(?P<region>[a-z0-9-]+):\d{12}:certificate/[A-Za-z0-9-]+"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -162,8 +166,17 @@ class Api:
         for source in self.extra_sources:
             if not re.fullmatch(f"{_BUCKET}/{_PREFIX}", source):
                 refuse("extra_sources", source, f"places such as BUCKET/photos/, or BUCKET/ for all of it; {_SAFE}")
-        if bool(self.domain_name) != bool(self.certificate_arn):
+        self._check_domain()
+
+    def _check_domain(self) -> None:
+        if (self.domain_name is None) != (self.certificate_arn is None):
             refuse("domain_name", self.domain_name, "given together with certificate_arn, or neither")
+        if self.domain_name is not None and not re.fullmatch(_HOST, self.domain_name):
+            allowed = "a host name such as tally.example.com: small letters, digits, - and dots, without https://"
+            refuse("domain_name", self.domain_name, allowed)
+        if self.certificate_arn is not None and not re.fullmatch(_CERTIFICATE, self.certificate_arn):
+            example = "arn:aws:acm:eu-central-1:123456789012:certificate/ID"
+            refuse("certificate_arn", self.certificate_arn, f"the ARN of an ACM certificate, as in {example}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -208,6 +221,10 @@ class Settings:
             refuse("account", self.account, "an account id of 12 digits, in quotes")
         if self.region is not None and not re.fullmatch(r"[a-z]{2}(-[a-z]+)+-\d", self.region):
             refuse("region", self.region, "a region such as eu-central-1")
+        certificate = re.fullmatch(_CERTIFICATE, self.api.certificate_arn or "")
+        if certificate and self.region not in (None, certificate["region"]):
+            allowed = f"a certificate in {self.region}, the region of the API"
+            refuse("api.certificate_arn", self.api.certificate_arn, allowed)
 
     @property
     def names(self) -> Names:

@@ -21,6 +21,7 @@ _CONFIG = Config(
 )
 # The emulator throttles nobody, and a proxy on the way to the Internet is none on the way to this machine.
 _EMULATOR_CONFIG = _CONFIG.merge(Config(retries={"mode": "standard", "max_attempts": 3}, proxies={}))
+_LAPTOP = "laptop"
 _NO_STACK = ("ValidationError", "StackNotFoundException")
 
 
@@ -61,9 +62,10 @@ class Account:
             region_name=self.settings.region or get("AWS_REGION") or get("AWS_DEFAULT_REGION"),
         )
         if not session.region_name:
-            raise OpsError(
-                f"no region: set environments.{self.environment}.region in cdk.json, or the variable AWS_REGION"
-            )
+            remedy = f"set environments.{self.environment}.region in cdk.json, or the variable AWS_REGION"
+            if self.environment == _LAPTOP:
+                remedy = f"the environment {_LAPTOP} lives in what make up runs: make up, then . build/run/aws.env"
+            raise OpsError(f"no region: {remedy}")
         return session
 
     @property

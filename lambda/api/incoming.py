@@ -154,10 +154,14 @@ def _expected_count(event: Mapping[str, Any]) -> int | None:
         return None
     if len(values) > 1:
         raise _bad("the query parameter expected_count is given more than once")
-    value = int(values[0]) if _INTEGER.fullmatch(values[0]) else values[0]
-    if wrong := schema.fault(value, _parameter("expected_count"), document(), "the query parameter expected_count"):
+    name, allowed = "the query parameter expected_count", _parameter("expected_count")
+    if not _INTEGER.fullmatch(values[0]):
+        bounds = f"from {allowed['minimum']} to {allowed['maximum']}"
+        raise _bad(f"{name} is {values[0][:40]!a}; it must be a whole number {bounds}, written plainly")
+    value = int(values[0])
+    if wrong := schema.fault(value, allowed, document(), name):
         raise _bad(wrong)
-    return int(value)
+    return value
 
 
 def _header(event: Mapping[str, Any], name: str) -> str | None:

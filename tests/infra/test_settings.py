@@ -11,6 +11,9 @@ from tests.infra.synth import ROOT, contexts, run_app
 
 ENVIRONMENTS = json.loads((ROOT / "cdk.json").read_text())["context"]["environments"]
 
+CERTIFICATE = "arn:aws:acm:eu-central-1:123456789012:certificate/00000000-0000-0000-0000-000000000000"
+DOTS = ("../", "./", "photos/../", "photos/./new/")
+
 WRONG: list[tuple[dict[str, Any], str]] = [
     ({"servng": {}}, "environments.dev.servng is not a setting; there are: account, api, images, network"),
     ({"serving": {"max": 2}}, "environments.dev.serving.max is not a setting; there are: bake_minutes, "),
@@ -24,6 +27,52 @@ WRONG: list[tuple[dict[str, Any], str]] = [
     ({"network": {"subnet_ids": "subnet-1"}}, "network.subnet_ids is 'subnet-1'; it must be a list of texts"),
     ({"api": {"auth": "none"}}, "environments.dev.api.auth is 'none'; it must be 'api_key' or 'iam'"),
     ({"api": {"domain_name": "a.org"}}, "api.domain_name is 'a.org'; it must be given together with certificate_arn"),
+    *(
+        (
+            {"api": {"domain_name": name, "certificate_arn": CERTIFICATE}},
+            f"environments.dev.api.domain_name is {name!r}; it must be a host name such as tally.example.com: small",
+        )
+        for name in (
+            "x y",
+            "https://tally.example.com/",
+            "tally.example.com/",
+            "tally.example.com:443",
+            "tally.example.com.",
+            "tally.example.com\n",
+            "Tally.example.com",
+            "*.example.com",
+            "localhost",
+            "-a.example.com",
+            "a..example.com",
+            "10.0.0.1",
+            f"{'a' * 64}.example.com",
+            f"{'a.' * 127}example.com",
+            "",
+        )
+    ),
+    *(
+        (
+            {"api": {"domain_name": "tally.example.com", "certificate_arn": arn}},
+            f"environments.dev.api.certificate_arn is {arn!r}; it must be the ARN of an ACM certificate, as in arn:",
+        )
+        for arn in (
+            "nonsense",
+            "arn:aws:iam::123456789012:server-certificate/tally",
+            CERTIFICATE.replace("123456789012", "1234"),
+            CERTIFICATE + "\n",
+            CERTIFICATE.partition("/")[0],
+            "",
+        )
+    ),
+    (
+        {"region": "eu-west-1", "api": {"domain_name": "tally.example.com", "certificate_arn": CERTIFICATE}},
+        f"environments.dev.api.certificate_arn is {CERTIFICATE!r}; it must be a certificate in eu-west-1, the region",
+    ),
+    *(({"api": {"raw_prefixes": [wrong]}}, f"raw_prefixes is {wrong!r}; it must be prefixes") for wrong in DOTS),
+    *(
+        ({"api": {"extra_sources": [f"ours/{wrong}"]}}, f"extra_sources is 'ours/{wrong}'; it must be places")
+        for wrong in DOTS
+    ),
     ({"api": {"extra_buckets": ["a"]}}, "environments.dev.api.extra_buckets is not a setting; there are: allow_http"),
     (
         {"api": {"raw_prefixes": "photos/"}},
@@ -93,12 +142,26 @@ def test_probabilities_may_be_whole_numbers_and_places_whole_buckets() -> None:
         "pass_probability": 1,
         "fail_probability": 0,
         "raw_prefixes": [""],
-        "extra_sources": ["ours/", "a.b-c/d/e!_.'()-/"],
+        "extra_sources": ["ours/", "a.b-c/d/e!_.'()-/", "ours/.../.a/b../"],
     }
     settings = read_settings(ENVIRONMENTS, "dev", {"api": api})
     assert (settings.api.pass_probability, settings.api.fail_probability) == (1, 0)
     assert settings.api.raw_prefixes == ("",)
-    assert settings.api.extra_sources == ("ours/", "a.b-c/d/e!_.'()-/")
+    assert settings.api.extra_sources == ("ours/", "a.b-c/d/e!_.'()-/", "ours/.../.a/b../")
+
+
+@pytest.mark.parametrize("region", [None, "eu-central-1"])
+@pytest.mark.parametrize("name", ["tally.example.com", "a-1.b.co", "xn--bcher-kva.example"])
+def test_an_address_of_ones_own_comes_with_a_certificate_of_the_apis_region(region: str | None, name: str) -> None:
+    given = {"region": region, "api": {"domain_name": name, "certificate_arn": CERTIFICATE}}
+    assert read_settings(ENVIRONMENTS, "dev", given).api.domain_name == name
+
+
+@pytest.mark.parametrize("partition", ["aws-cn", "aws-us-gov"])
+def test_certificates_of_other_partitions_are_taken(partition: str) -> None:
+    arn = CERTIFICATE.replace("arn:aws:", f"arn:{partition}:").replace("eu-central-1", "us-gov-west-1")
+    given = {"region": "us-gov-west-1", "api": {"domain_name": "tally.example.com", "certificate_arn": arn}}
+    assert read_settings(ENVIRONMENTS, "dev", given).api.certificate_arn == arn
 
 
 def test_names_of_two_environments_never_meet() -> None:

@@ -172,8 +172,17 @@ def test_the_largest_batch_that_is_allowed_is_not_too_large(incoming: ModuleType
         ({"expected_count": "6"}, "the query parameter expected_count is 6; it must be from 1 to 5"),
         ({"expected_count": "-1"}, "the query parameter expected_count is -1; it must be from 1 to 5"),
         *(
-            ({"expected_count": text}, "the query parameter expected_count is a text; it must be a whole number")
-            for text in ("", " 3", "3.0", "+3", "03", "three", "\uff13", "3\n", "9" * 5000, "1e0", "٣")
+            (
+                {"expected_count": text},
+                f"the query parameter expected_count is {shown}; it must be a whole number from 1 to 5, written "
+                "plainly",
+            )
+            for text, shown in (
+                *((text, repr(text)) for text in ("", " 3", "3.0", "+3", "03", "three", "3\n", "1e0")),
+                ("\uff13", r"'\uff13'"),
+                ("٣", r"'\u0663'"),
+                ("9" * 5000, f"'{'9' * 40}'"),
+            )
         ),
     ],
 )

@@ -69,6 +69,11 @@ def test_every_verb_of_the_parser_does_something() -> None:
             "error: no region: set environments.dev.region in cdk.json, or the variable AWS_REGION",
         ),
         (
+            ["predict", "--env", "laptop", "--photo", "x.jpg"],
+            {},
+            "error: no region: the environment laptop lives in what make up runs: make up, then . build/run/aws.env",
+        ),
+        (
             ["status", "--env", "dev"],
             {"AWS_REGION": "eu-west-1"},
             "error: no AWS credentials found: set AWS_PROFILE, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY",
