@@ -18,8 +18,10 @@ def upright_rgb(image: Image.Image) -> Image.Image:
     """Return the first frame as 8-bit RGB with its EXIF orientation applied.
 
     16-bit grey keeps its upper byte (Pillow's own conversion would clip it to white); transparent pixels show FILL,
-    "nothing here", instead of whatever colour hides below them.
+    "nothing here", instead of whatever colour hides below them. Raises what Pillow raises when the pixels cannot be
+    decoded.
     """
+    image.load()  # here: reading the EXIF of a PNG decodes it too, and what goes wrong must not be suppressed
     with contextlib.suppress(Exception):
         image.getexif()  # of a damaged EXIF block Pillow complains on the first reading only; the pixels may be sound
     image = ImageOps.exif_transpose(image)

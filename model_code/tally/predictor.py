@@ -12,6 +12,7 @@ import numpy.typing as npt
 import onnxruntime
 from PIL import Image, UnidentifiedImageError
 
+from tally.damage import DamagedError, check_file
 from tally.errors import TallyError
 from tally.labels import COUNTS
 from tally.letterbox import FILL, letterbox
@@ -67,13 +68,17 @@ def decode(photo: bytes | memoryview, size: int, limits: Limits) -> Photos:
     if len(photo) > limits.max_bytes:
         raise too_large(len(photo), limits)
     try:
-        with Image.open(io.BytesIO(photo), formats=FORMATS) as image:
+        file = io.BytesIO(photo)
+        with Image.open(file, formats=FORMATS) as image:
             width, height = image.size
             if width * height > limits.max_pixels:
                 raise _too_many_pixels(f"{width} x {height}", limits)
+            check_file(file, image.format)
             return np.asarray(letterbox(image, size))
     except BadPhoto:
         raise
+    except DamagedError as error:
+        raise BadPhoto("undecodable", 422, str(error)) from error
     except UnidentifiedImageError:
         allowed = ", ".join(FORMATS)
         raise BadPhoto("unsupported_format", 415, f"the body is no image of a supported format ({allowed})") from None

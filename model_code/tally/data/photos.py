@@ -15,6 +15,7 @@ from typing import BinaryIO
 import numpy as np
 from PIL import ExifTags, Image, UnidentifiedImageError
 
+from tally.damage import DamagedError, check_file
 from tally.data.sources import RejectedError
 from tally.letterbox import upright_rgb
 
@@ -70,7 +71,10 @@ def check_photo(path: Path, *, stored_side: int, max_pixels: int = MAX_PIXELS) -
             if file.tell() == 0:
                 raise RejectedError("empty_file", "the file has no bytes")
             image = _open(file, max_pixels)
+            check_file(file, image.format)
             original, upright = _decode(image, stored_side)
+    except DamagedError as error:
+        raise RejectedError("unreadable", str(error)) from error
     except OSError as error:
         raise RejectedError("unreadable", error.strerror or str(error)) from error
     stored = io.BytesIO()
@@ -138,9 +142,10 @@ def _decode(image: Image.Image, stored_side: int) -> tuple[tuple[int, int], Imag
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # about EXIF and palettes that do not matter here
-            turned = _lies_on_its_side(image)
-            original = image.size[::-1] if turned else image.size
-            image.draft(None, fitted(image.size, stored_side))
+            stored = image.size
+            image.draft(None, fitted(stored, stored_side))
+            image.load()  # before the EXIF is read, which for a PNG decodes it too and may hide that it failed
+            original = stored[::-1] if _lies_on_its_side(image) else stored
             upright = upright_rgb(image)
     except MemoryError:
         raise
