@@ -1,6 +1,7 @@
 """`make up` and `make down`: the platform kept running for exploration, by hand or with any script."""
 
 import json
+import shlex
 from pathlib import Path
 from typing import TextIO, cast
 
@@ -24,7 +25,7 @@ def up(settings: RunSettings, stream: TextIO, image: Path = REPOSITORY / "model_
         with make_display(stream) as display, deployed(settings, display, image, keep=True) as platform:
             pass
         variables = settings.build / VARIABLES_FILE
-        variables.write_text("".join(f"export {name}={value}\n" for name, value in platform.environment.items()))
+        _leave_variables(platform, variables)
         print(_how_to_use(platform, variables), file=stream)
     return 0
 
@@ -44,6 +45,19 @@ def down(build: Path, stream: TextIO) -> int:
     return 0
 
 
+def _leave_variables(platform: Platform, file: Path) -> None:
+    """For the SDKs and CLIs of AWS, for the commands of docs/api.md, and for the client's own command."""
+    place = predict.api(platform.account)
+    values = {**platform.environment, **_of_the_guide(place), "TALLY_URL": place.url, "TALLY_API_KEY": str(place.key)}
+    file.touch(mode=0o600)
+    file.chmod(0o600)  # an older one may have been open to all, and this one has a key
+    file.write_text("".join(f"export {name}={shlex.quote(value)}\n" for name, value in values.items()))
+
+
+def _of_the_guide(place: predict.Api) -> dict[str, str]:
+    return {"URL": place.url.rstrip("/"), "KEY": str(place.key), "BUCKET": RAW_BUCKET}
+
+
 def _how_to_use(platform: Platform, variables: Path) -> str:
     place = predict.api(platform.account)
     found = (
@@ -55,13 +69,20 @@ def _how_to_use(platform: Platform, variables: Path) -> str:
     empty = (
         "" if photos else "\nIt holds no photos yet: make run uploads them, or make upload DATA=../photos ENV=laptop.\n"
     )
+    group = NAMES.model_package_group
+    registered = platform.client("sagemaker").list_model_packages(ModelPackageGroupName=group, MaxResults=1)
+    kept = "\nModel packages of earlier runs are in it." if registered["ModelPackageSummaryList"] else ""
+    guide = "\n".join(f"  {name}={value}" for name, value in _of_the_guide(place).items())
     return f"""
 An emulated AWS account runs at {platform.endpoint}; its log: {platform.log}
-Model packages of earlier runs are in it; photos and the history of runs last as long as it does.
+Photos and the history of runs last as long as it does.{kept}
 {empty}
   make run                                   photos in, a judged model in service, in this account
   . {variables}
-                                             from then on boto3, the AWS CLI and the commands below use it
+                                             from then on boto3, the AWS CLI and the commands below use it, and these
+                                             are set, which docs/api.md asks for:
+{guide}
+                                             as are TALLY_URL and TALLY_API_KEY, for the client's command `tally`
   make status ENV={ENVIRONMENT}
   make packages ENV={ENVIRONMENT}
   aws s3 ls s3://{RAW_BUCKET}/{PREFIX}/
