@@ -1,6 +1,8 @@
 """What callers send to the API, the good and the hostile: requests of every kind with the answer each must get."""
 
 import json
+import struct
+import zlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -133,6 +135,8 @@ def hostile(place: Place) -> list[Kind]:
         refused("photo of 5 MiB", Request(body=place.photo + bytes(5 * _MIB), headers=JPEG), "too_large", 413),
         refused("body of 11 MiB", Request(body=bytes(11 * _MIB), headers=JPEG), "too_large", 413),
         refused("text as photo", Request(body=b"hello" * 100, headers=JPEG), "not_an_image", 415),
+        refused("damaged PNG", Request(body=_damaged_png(), headers={"content-type": "image/png"}), "undecodable", 422),
+        refused("thousands of scans", Request(body=_many_scans(place.photo), headers=JPEG), "undecodable", 422),
         refused("XML", Request(body=b"<x/>", headers={"content-type": "text/xml"}), "unsupported_media_type", 415),
         refused("bucket of others", _json({"s3_uri": "s3://somebody-elses/photos/a.jpg"}), "location_not_allowed", 403),
         refused("other prefix", _json({"s3_uri": f"s3://{place.bucket}/secrets/a.jpg"}), "location_not_allowed", 403),
@@ -148,6 +152,24 @@ def hostile(place: Place) -> list[Kind]:
             for item in sites.HOSTILE
         ),
     ]
+
+
+def _damaged_png() -> bytes:
+    """A black PNG of which one byte of pixels was changed; its checksum tells."""
+
+    def chunk(kind: bytes, data: bytes) -> bytes:
+        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+    pixels = chunk(b"IDAT", zlib.compress(bytes(64 * (1 + 3 * 64)), 0))
+    damaged = pixels[:1000] + b"\xff" + pixels[1001:]
+    header = chunk(b"IHDR", struct.pack(">IIBBBBB", 64, 64, 8, 2, 0, 0, 0))
+    return b"\x89PNG\r\n\x1a\n" + header + damaged + chunk(b"IEND", b"")
+
+
+def _many_scans(jpeg: bytes) -> bytes:
+    """`jpeg` with 5,000 more scans before its end, each of them empty."""
+    sound, end, behind = jpeg.rpartition(b"\xff\xd9")
+    return sound + b"\xff\xda\x00\x08\x01\x01\x00\x00\x3f\x00" * 5000 + end + behind
 
 
 def _json(value: Any) -> Request:
