@@ -40,6 +40,8 @@ _ANSWER_HEADERS = {
     "InvokedProductionVariant": "x-amzn-invoked-production-variant",
     "CustomAttributes": "x-amzn-sagemaker-custom-attributes",
 }
+_API = re.compile(r"/restapis/[^/]+/[^/]+/_user_request_(/|$)")
+_ENDING = b'{"message": "the emulated account is ending"}'
 _THREADS = 32  # invocations wait for a model server; jobs are not run here
 
 _logger = logging.getLogger("tally.gateway")
@@ -64,9 +66,21 @@ class Gateway:
         self._backend = backend
         self._rest = rest
         self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="sagemaker")
+        self._ending = False
+
+    def end(self) -> None:
+        """From now on answer new requests to deployed APIs with 503: their model servers are about to end.
+
+        All else is still answered, since jobs that end keep what they have in S3.
+        """
+        self._ending = True
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
+        if self._ending and scope["type"] == "http" and _is_for_an_api(scope):
+            headers = {"content-type": "application/json", "connection": "close"}
+            await _send(send, 503, headers, _ENDING)
+            return
         if scope["type"] == "http" and scope["method"] == "POST":
             headers = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in scope["headers"]}
             if _is_ours(headers):
@@ -93,6 +107,11 @@ class Gateway:
             await _send(send, 200, given, answer["Body"])
         else:
             await _send(send, 200, {}, json.dumps(answer, default=_wire).encode())
+
+
+def _is_for_an_api(scope: Scope) -> bool:
+    host = next((value for name, value in scope["headers"] if name.lower() == b"host"), b"")
+    return b".execute-api." in host or _API.match(scope["path"]) is not None
 
 
 def _is_ours(headers: dict[str, str]) -> bool:

@@ -123,6 +123,7 @@ async def _serve(listener: socket.socket, port: int, folder: Path, backend: Back
 
     async def wait_for_end() -> None:
         await ending.wait()
+        gateway.end()
         (folder / RUNNING).unlink(missing_ok=True)
         try:  # while S3 still answers: jobs that end keep what they have
             await loop.run_in_executor(None, backend.close)

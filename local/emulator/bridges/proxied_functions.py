@@ -1,16 +1,22 @@
-"""Between API Gateway and a function: requests that are too large for one of the two, and functions that fail.
+"""Between API Gateway and a function: requests that are too large for one of the two, functions that fail, and the id
+of a request.
 
 ministack takes requests of any size, and answers with the function's stack trace when it fails; API Gateway says
-"413 Request Too Long" and "502 Internal server error", both in the words of the API's own gateway responses.
+"413 Request Too Long" and "502 Internal server error", both in the words of the API's own gateway responses. It also
+makes up one id of a request for the function's event and another for the caller; API Gateway has one.
 """
 
 import json
+from contextvars import ContextVar
 from typing import Any
 
 from ministack.services import apigateway_v1
 
 GATEWAY_BYTES = 10 * 1024 * 1024  # of a body
 FUNCTION_BYTES = 6 * 1024 * 1024  # of the whole event as JSON; a binary body is a third longer in it
+
+_ID = "x-amzn-requestid"
+_request_id: ContextVar[str | None] = ContextVar("request_id", default=None)
 
 
 def install() -> None:
@@ -25,9 +31,13 @@ def install() -> None:
         if known and body and len(body) > GATEWAY_BYTES:
             request["stage"] = known  # its deployment has the words
             return _too_long()
-        return await execute(request, api_id, stage, method, path, headers, body, *rest)
+        _request_id.set(request["request_id"])  # of this request's task alone
+        answer = await execute(request, api_id, stage, method, path, headers, body, *rest)
+        return _with_id(answer, request["request_id"])
 
     async def call_in_size(function: str, event: dict[str, Any], **scope: Any) -> Any:
+        if (known := _request_id.get()) and "requestContext" in event:
+            event["requestContext"].update(requestId=known, extendedRequestId=known)
         if len(event.get("body") or "") > FUNCTION_BYTES // 2 and len(json.dumps(event)) > FUNCTION_BYTES:
             raise _TooLongError
         return await call(function, event, **scope)
@@ -64,6 +74,13 @@ class _FailedError(Exception):
 
 def _too_long() -> Any:
     return apigateway_v1._gw_error("REQUEST_TOO_LARGE", "Request Too Long")
+
+
+def _with_id(answer: Any, request_id: str) -> Any:
+    if not isinstance(answer, tuple):
+        return answer  # an error, which gets the id where it gets its words
+    status, headers, body = answer
+    return status, {name: value for name, value in headers.items() if name.lower() != _ID} | {_ID: request_id}, body
 
 
 def _is_answer(result: dict[str, Any]) -> bool:

@@ -115,6 +115,18 @@ def test_a_function_that_fails_is_answered_for_without_its_stack_trace(
     assert post(url, json.dumps({"say": say}).encode(), key) == (502, {"message": "Internal server error"})
 
 
+def test_the_function_and_the_caller_see_one_id_of_a_request(
+    account: Account, outputs: dict[str, str], key: str
+) -> None:
+    url = account.api_url(outputs["ApiId"], "v1") + "echo"
+    seen = [post_for_headers(url, b'{"say": "id"}', key) for _ in range(2)]
+    ids = [answer["id"] for _, _, answer in seen]
+    assert [headers["x-amzn-RequestId"] for _, headers, _ in seen] == ids
+    assert len(set(ids)) == 2
+    _, headers, _ = post_for_headers(url, b'{"say": "raise"}', key)
+    assert headers["x-amzn-RequestId"] not in (None, *ids)
+
+
 def test_what_stands_beside_the_api_can_be_asked_for(account: Account, outputs: dict[str, str]) -> None:
     stage = f"arn:aws:apigateway:eu-west-1::/restapis/{outputs['ApiId']}/stages/v1"
     assert account.client("wafv2").get_web_acl_for_resource(ResourceArn=stage)["WebACL"]["Name"].startswith(STACK)

@@ -1,10 +1,13 @@
 """One port for everything: who gets a request, and how answers and errors look to boto3 and to bare HTTP."""
 
+import asyncio
 import http.client
+from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
 
+from local.emulator.gateway import Gateway
 from tests.local.emulator.conftest import Account
 
 
@@ -69,3 +72,38 @@ def test_what_only_looks_like_an_invocation_is_not_ours(account: Account) -> Non
     s3.create_bucket(Bucket="endpoints", CreateBucketConfiguration={"LocationConstraint": "eu-west-1"})
     s3.put_object(Bucket="endpoints", Key="x/invocations", Body=b"photo")
     assert s3.get_object(Bucket="endpoints", Key="x/invocations")["Body"].read() == b"photo"
+
+
+@pytest.mark.parametrize(
+    ("path", "host", "expected"),
+    [
+        ("/restapis/abc/v1/_user_request_/predictions", "localhost:4566", 503),
+        ("/v1/health", "abc.execute-api.localhost:4566", 503),
+        ("/bucket/restapis/abc/v1/_user_request_/predictions", "localhost:4566", 200),
+        ("/restapis/abc/stages/v1", "localhost:4566", 200),
+        ("/bucket/key", "localhost:4566", 200),
+    ],
+)
+def test_while_it_ends_deployed_apis_take_no_more_requests_and_all_else_goes_on(
+    path: str, host: str, expected: int
+) -> None:
+    async def rest(_scope: Any, _receive: Any, send: Any) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+
+    sent: list[Any] = []
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    async def receive() -> Any:
+        raise AssertionError("nobody reads the body")
+
+    gateway: Any = Gateway(None, rest)  # type: ignore[arg-type]  # nobody asks SageMaker
+    scope = {"type": "http", "method": "GET", "path": path, "headers": [(b"host", host.encode())]}
+    asyncio.run(gateway(scope, receive, send))
+    gateway.end()
+    asyncio.run(gateway(scope, receive, send))
+    starts = [message for message in sent if message["type"] == "http.response.start"]
+    assert [start["status"] for start in starts] == [200, expected]
+    if expected == 503:
+        assert (b"connection", b"close") in starts[1]["headers"]

@@ -20,7 +20,8 @@ def handler(event, _context):
 
 
 def answer(event):
-    """`{"say": "raise"}` fails, `{"say": "nonsense"}` is no answer, `{"say": "fetch", "url": ...}` opens a URL."""
+    """`{"say": "raise"}` fails, `{"say": "nonsense"}` is no answer, `{"say": "id"}` tells the request's id, and
+    `{"say": "fetch", "url": ...}` opens a URL."""
     if event["isBase64Encoded"]:
         return {"statusCode": 200, "body": json.dumps({"base64": event["body"]})}
     if event["headers"].get("content-type", "").startswith("text/"):
@@ -30,6 +31,8 @@ def answer(event):
         raise ValueError("told to fail")
     if got["say"] == "nonsense":
         return ["no", "answer"]
+    if got["say"] == "id":
+        return {"statusCode": 200, "body": json.dumps({"id": event["requestContext"]["requestId"]})}
     if got["say"] == "fetch":
         try:
             with urllib.request.urlopen(got["url"], timeout=5) as opened:  # noqa: S310 - a test's own
