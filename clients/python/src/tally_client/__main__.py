@@ -9,6 +9,7 @@ tally health
 from __future__ import annotations
 
 import argparse
+import io
 import json
 import os
 import sys
@@ -59,10 +60,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except BrokenPipeError:  # who reads the output has had enough; Python would complain when it flushes at its end
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return NO_ANSWER
+    except Exception as error:  # 1 would say that a decision is fail or review
+        print(f"error: {type(error).__name__}: {error}", file=sys.stderr)
+        return NO_ANSWER
 
 
 def run() -> None:
     """What the installed command starts."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # names of files need not be text
     sys.exit(main())
 
 

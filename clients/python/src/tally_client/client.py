@@ -5,7 +5,6 @@ from __future__ import annotations
 import functools
 import json
 import logging
-import math
 import re
 import time
 from collections.abc import Callable, Iterable
@@ -49,8 +48,8 @@ class Client:
         timeout: float = 30.0,
         retries: int = 3,
     ):
-        if isinstance(timeout, bool) or not (0 < timeout < math.inf):
-            raise UsageError(f"timeout is {timeout!r}; it must be a number of seconds above 0")
+        if isinstance(timeout, bool) or not isinstance(timeout, int | float) or not (0 < timeout <= 3600):
+            raise UsageError(f"timeout is {timeout!r}; it must be a number of seconds above 0, at most 3600")
         if isinstance(retries, bool) or not isinstance(retries, int) or retries < 0:
             raise UsageError(f"retries is {retries!r}; it must be 0 or a positive whole number")
         self._transport = Transport.make(url, api_key, sign)
@@ -191,6 +190,6 @@ class Client:
 def _idempotency(key: str | None) -> dict[str, str]:
     if key is None:
         return {}
-    if not re.fullmatch(r"[!-~]{1,255}", key):
+    if not isinstance(key, str) or not re.fullmatch(r"[!-~]{1,255}", key):
         raise UsageError(f"idempotency_key is {key!r}; it must be 1 to 255 printable ASCII characters without a space")
     return {"idempotency-key": key}

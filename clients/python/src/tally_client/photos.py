@@ -60,8 +60,8 @@ def read(photo: bytes | Path) -> tuple[bytes, str]:
         try:
             with photo.open("rb") as file:
                 content = file.read(BODY_LIMIT + 1)
-        except OSError as error:
-            raise UsageError(f"{name} cannot be read: {error.strerror or error}") from error
+        except (OSError, ValueError) as error:  # ValueError: a name that no file can have
+            raise UsageError(f"{name} cannot be read: {getattr(error, 'strerror', None) or error}") from error
     elif isinstance(photo, bytes | bytearray | memoryview):
         name, content = "the photo", bytes(photo)
     else:
