@@ -16,13 +16,17 @@ _MIB = 1024 * 1024
 
 @dataclass(frozen=True)
 class Place:
-    """An API and photos that it can count: `keys` of the bucket, `photo` one of them. `url` ends with a slash."""
+    """An API and photos that it can count: `keys` of the bucket, `photo` one of them. `url` ends with a slash.
+
+    `decodes`: the model's server looks at photos; a stand-in takes any bytes.
+    """
 
     url: str
     key: str
     bucket: str
     keys: tuple[str, ...]
     photo: bytes
+    decodes: bool = True
 
 
 @dataclass(frozen=True)
@@ -119,6 +123,10 @@ def hostile(place: Place) -> list[Kind]:
     def refused(name: str, request: Request, code: str, status: int) -> Kind:
         return Kind(name, lambda _n: request, status, code)
 
+    damaged = (
+        refused("damaged PNG", Request(body=_damaged_png(), headers={"content-type": "image/png"}), "undecodable", 422),
+        refused("thousands of scans", Request(body=_many_scans(place.photo), headers=JPEG), "undecodable", 422),
+    )
     return [
         refused("wrong key", Request(body=place.photo, headers=JPEG, key="wrong"), "forbidden", 403),
         refused("no key", Request(body=place.photo, headers=JPEG, key=None), "forbidden", 403),
@@ -135,8 +143,7 @@ def hostile(place: Place) -> list[Kind]:
         refused("photo of 5 MiB", Request(body=place.photo + bytes(5 * _MIB), headers=JPEG), "too_large", 413),
         refused("body of 11 MiB", Request(body=bytes(11 * _MIB), headers=JPEG), "too_large", 413),
         refused("text as photo", Request(body=b"hello" * 100, headers=JPEG), "not_an_image", 415),
-        refused("damaged PNG", Request(body=_damaged_png(), headers={"content-type": "image/png"}), "undecodable", 422),
-        refused("thousands of scans", Request(body=_many_scans(place.photo), headers=JPEG), "undecodable", 422),
+        *(damaged if place.decodes else ()),
         refused("XML", Request(body=b"<x/>", headers={"content-type": "text/xml"}), "unsupported_media_type", 415),
         refused("bucket of others", _json({"s3_uri": "s3://somebody-elses/photos/a.jpg"}), "location_not_allowed", 403),
         refused("other prefix", _json({"s3_uri": f"s3://{place.bucket}/secrets/a.jpg"}), "location_not_allowed", 403),
