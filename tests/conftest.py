@@ -1,11 +1,18 @@
-"""What all tests share: the order of the suite, and one emulated AWS for tests of parts."""
+"""What all tests share: the order of the suite, how many run at once, and one emulated AWS for tests of parts."""
 
+import os
 from collections.abc import Iterator
 
 import pytest
 
 # Files that take longest go first, so that no process works alone at the end.
 LONGEST = ("test_training_jobs.py", "test_container.py", "test_security.py", "test_synth.py", "test_run.py")
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers() -> int:
+    """One more than there are CPUs: many tests wait for processes and sockets."""
+    return len(os.sched_getaffinity(0)) + 1
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -66,7 +66,7 @@ NUMBERS = """
 import json, sys
 sys.path[:0] = ["lambda/api", "model_code"]
 import about, deadline, document, fetch, handler, incoming, redirects
-from tally import predictor, server
+from tally import damage, predictor, server
 images = document.document()["components"]["schemas"]["Batch"]["properties"]["images"]["maxItems"]
 print(json.dumps([
     f"at most {redirects.MAX_REDIRECTS}; each target is read",
@@ -74,6 +74,7 @@ print(json.dumps([
     f"{predictor.Limits().max_pixels // 10**6} million pixels at most",
     f"{images} photos, at most {handler._THREADS} side by side",
     f"{incoming.MAX_BODY // 2**20} MiB of photo, {incoming.MAX_JSON // 2**10} KiB of JSON",
+    f"scans are counted before anything is decoded; {damage.MAX_SCANS} at most",
     f"which may take {server._BODY_SECONDS:g} s",
     f"holds for {about.KEEP_SECONDS:g} s",
 ]))
