@@ -20,9 +20,10 @@ def load(environment: dict[str, str], port: int) -> Any:
     os.environ.update(environment)
     sys.path.insert(0, str(FOLDER))
     module = importlib.import_module("handler")
-    module.Fetcher = functools.partial(  # type: ignore[attr-defined]
+    fetcher = functools.partial(
         module.Fetcher, resolver=lambda *_: [PUBLIC], connector=functools.partial(connect, port)
     )
+    vars(module)["Fetcher"] = fetcher
     return module
 
 

@@ -70,6 +70,7 @@ class Server(ThreadingHTTPServer):
     """Answers every request with 200 and remembers the keys that came."""
 
     daemon_threads = True
+    request_queue_size = 128  # with the usual 5, some of sixteen callers at once are turned away on a busy machine
 
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), Handler)

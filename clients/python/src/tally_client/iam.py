@@ -40,6 +40,6 @@ class Signer:
 
 def _region(session: Any) -> str | None:
     """boto3 sessions know their region by another name than botocore's."""
-    if hasattr(session, "region_name"):
-        return session.region_name  # type: ignore[no-any-return]
-    return session.get_config_variable("region")  # type: ignore[no-any-return]
+    known = hasattr(session, "region_name")
+    region: str | None = session.region_name if known else session.get_config_variable("region")
+    return region
