@@ -67,9 +67,8 @@ class Transport:
         if self.sign is not None:
             sent = dict(self.sign(method, url, sent, body or b""))
         try:
-            timeout = urllib3.Timeout(
-                total=budget.left()
-            )  # no shorter one to connect: urllib3 sends the body under it, too
+            # No shorter time to connect: urllib3 sends the body under it, too.
+            timeout = urllib3.Timeout(total=budget.left())
             response = self.pool.request(
                 method, url, body=body, headers=sent, timeout=timeout, retries=False, redirect=False,
                 preload_content=False,
