@@ -12,8 +12,8 @@ from tally.errors import TallyError
 
 _FORMAT = "tally-checkpoint/1"
 _FILE = "last.pt"
-# What may differ when a run goes on: it changes where the work is done, not what is computed.
-_FREE = ("workers", "processes")
+# What may differ when a run goes on: it changes where the work is done and what is watched, not what is computed.
+_FREE = ("workers", "processes", "profile_steps")
 
 State = dict[str, Any]
 

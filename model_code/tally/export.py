@@ -7,6 +7,7 @@ import logging
 import os
 import platform
 import warnings
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,61 +21,90 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 import tally
+from tally.calibration import fit_temperature
 from tally.data.shards import Split
 from tally.errors import TallyError
 from tally.labels import COUNTS
-from tally.letterbox import FILL
-from tally.network import PhotoNetwork
+from tally.letterbox import PREPROCESSING
+from tally.metrics import expected_calibration_error
+from tally.network import Mirrored, PhotoNetwork
 from tally.settings import TrainingSettings
 
 MODEL_FORMAT = "tally-model/1"
 TOLERANCE = 1e-4  # largest difference of a probability between ONNX Runtime and torch
 
 
-class _Probabilities(nn.Module):
-    """What is exported: photos in, probabilities out."""
+@dataclass(frozen=True)
+class Calibration:
+    """The temperature of the exported model, and its expected calibration error on validation before and after it."""
 
-    def __init__(self, network: PhotoNetwork) -> None:
+    temperature: float
+    ece_before: float
+    ece_after: float
+
+    @classmethod
+    def fit(cls, logits: Tensor, true: Tensor) -> "Calibration":
+        """Fit on logits float `[n, 5]` and class indices `[n]` of the validation split."""
+        temperature = fit_temperature(logits.numpy(), true.numpy())
+        before, after = (
+            expected_calibration_error((logits / divisor).softmax(1).numpy(), true.numpy())
+            for divisor in (1.0, temperature)
+        )
+        return cls(temperature, before, after)
+
+
+class _Probabilities(nn.Module):
+    """What is exported: photos in, calibrated probabilities out."""
+
+    def __init__(self, network: PhotoNetwork, mirrored: bool, temperature: float) -> None:
         super().__init__()
-        self._network = network
+        self._network = Mirrored(network) if mirrored else network
+        self._temperature = temperature
 
     def forward(self, photos: Tensor) -> Tensor:
         """uint8 `[n, S, S, 3]` to float `[n, 5]`."""
-        probabilities: Tensor = self._network(photos).softmax(1)
+        probabilities: Tensor = (self._network(photos) / self._temperature).softmax(1)
         return probabilities
 
 
 def export_model(
-    directory: Path, network: PhotoNetwork, settings: TrainingSettings, train: Split, validation: Split
+    directory: Path,
+    network: PhotoNetwork,
+    settings: TrainingSettings,
+    train: Split,
+    validation: Split,
+    calibration: Calibration,
 ) -> None:
     """Write the model directory and prove that it computes what the network computes.
 
-    Raises TallyError when ONNX Runtime and torch differ by more than TOLERANCE on photos of the validation split,
-    or when `directory` cannot be written.
+    The graph holds everything between a letterboxed photo and calibrated probabilities: normalisation, the mirror image
+    where `flip_tta` asks for it, the temperature. Raises TallyError when ONNX Runtime and torch differ by more than
+    TOLERANCE on photos of the validation split, or when `directory` cannot be written.
     """
     network = network.cpu().to(memory_format=torch.contiguous_format).eval()
+    exported = _Probabilities(network, settings.flip_tta, calibration.temperature).eval()
     try:
         directory.mkdir(parents=True, exist_ok=True)
-        _write_onnx(directory / "model.onnx", network, settings.image_size)
+        _write_onnx(directory / "model.onnx", exported, settings.image_size)
         save_file(
             {name: value.contiguous() for name, value in network.state_dict().items()},
             directory / "weights.safetensors",
         )
-        description = json.dumps(_describe(settings, train, validation), indent=2, sort_keys=True)
+        description = json.dumps(_describe(settings, train, validation, calibration), indent=2, sort_keys=True)
         (directory / "model.json").write_text(description + "\n", encoding="utf-8")
     except (OSError, SafetensorError) as error:
         raise TallyError(f"model directory '{directory}' cannot be written ({error}); free space there") from error
-    _compare(directory / "model.onnx", network, _sample(validation, settings.image_size))
+    _compare(directory / "model.onnx", exported, network.backbone, _sample(validation, settings))
 
 
-def _write_onnx(file: Path, network: PhotoNetwork, size: int) -> None:
+def _write_onnx(file: Path, exported: nn.Module, size: int) -> None:
     example = torch.zeros(2, size, size, 3, dtype=torch.uint8)
     # The exporter talks on stdout, through logging and in deprecation warnings of its own parts.
     logging.getLogger("torch.onnx").setLevel(logging.ERROR)
     with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
         warnings.simplefilter("ignore")
         torch.onnx.export(
-            _Probabilities(network),
+            exported,
             (example,),
             file,
             dynamo=True,
@@ -87,34 +117,35 @@ def _write_onnx(file: Path, network: PhotoNetwork, size: int) -> None:
     onnx.checker.check_model(str(file))
 
 
-def _sample(split: Split, size: int, photos: int = 8) -> np.ndarray:
+def _sample(split: Split, settings: TrainingSettings, photos: int = 8) -> np.ndarray:
     from tally.loader import ValidationPhotos
 
-    dataset = ValidationPhotos(split, size)
+    dataset = ValidationPhotos(split, settings.image_size, settings.stretch)
     return np.stack([dataset[index][0] for index in range(min(photos, len(split)))])
 
 
-def _compare(file: Path, network: PhotoNetwork, photos: np.ndarray) -> None:
+def _compare(file: Path, exported: nn.Module, backbone: str, photos: np.ndarray) -> None:
     session = onnxruntime.InferenceSession(file, providers=["CPUExecutionProvider"])
     for batch in (photos, photos[:1]):  # the batch size is dynamic: prove two
         (ours,) = session.run(None, {"photos": batch})
         with torch.inference_mode():
-            theirs = _Probabilities(network)(torch.from_numpy(batch)).numpy()
+            theirs = exported(torch.from_numpy(batch)).numpy()
         difference = float(np.abs(ours - theirs).max())
         if not difference <= TOLERANCE:
             raise TallyError(
-                f"exported '{file.name}' differs from the {network.backbone} network by {difference:.2g} in a "
+                f"exported '{file.name}' differs from the {backbone} network by {difference:.2g} in a "
                 f"probability (at most {TOLERANCE:g}); choose another backbone or report this as a bug"
             )
 
 
-def _describe(settings: TrainingSettings, train: Split, validation: Split) -> dict[str, Any]:
+def _describe(settings: TrainingSettings, train: Split, validation: Split, calibration: Calibration) -> dict[str, Any]:
     return {
         "format": MODEL_FORMAT,
         "counts": list(COUNTS),
         "backbone": settings.backbone,
         "image_size": settings.image_size,
-        "preprocessing": {"fit": "letterbox", "fill": list(FILL), "resample": "bilinear"},
+        "preprocessing": PREPROCESSING | {"stretch": settings.stretch},
+        "calibration": asdict(calibration),
         "train_sha256": train.sha256,
         "validation_sha256": validation.sha256,
         "photos": {"train": len(train), "validation": len(validation)},

@@ -10,6 +10,9 @@ from PIL import Image, ImageOps
 FILL: tuple[int, int, int] = (124, 116, 104)
 """Colour of the bars, RGB: ImageNet's mean, so that they are near zero after normalisation."""
 
+PREPROCESSING = {"fit": "letterbox", "fill": list(FILL), "resample": "bilinear"}
+"""What model.json says about it; a model's `stretch` stands beside."""
+
 _DRAFT_GAP = 2
 """A JPEG is decoded at a fraction of its size only while that leaves this many times the pixels wanted a side."""
 
@@ -33,8 +36,11 @@ def upright_rgb(image: Image.Image) -> Image.Image:
     return image if image.mode == "RGB" else image.convert("RGB")
 
 
-def letterbox(image: Image.Image, size: int) -> Image.Image:
+def letterbox(image: Image.Image, size: int, stretch: float = 1.0) -> Image.Image:
     """Fit `image` whole into a `size` x `size` RGB square, centred on FILL; small photos are enlarged.
+
+    `stretch` is how far the ratio of the sides may be changed towards 1 before bars fill the rest: 1 keeps it, 1.3 lets
+    a photo of 4:3 fill the square almost, a very large one squashes every photo to the square.
 
     A JPEG that was opened but not loaded yet is decoded at 1/2, 1/4 or 1/8 of its size where that is still at least
     twice the target. Raises what Pillow raises (OSError and others) when the pixels cannot be decoded.
@@ -42,9 +48,9 @@ def letterbox(image: Image.Image, size: int) -> Image.Image:
     if size < 1:
         raise ValueError(f"letterbox size is {size}; it must be at least 1 pixel")
     if max(image.size) > _DRAFT_GAP * size:
-        image.draft(None, _scaled(image.size, _DRAFT_GAP * size))
+        image.draft(None, fitted_size(image.size, _DRAFT_GAP * size, stretch))
     image = upright_rgb(image)
-    width, height = _scaled(image.size, size)
+    width, height = fitted_size(image.size, size, stretch)
     if (width, height) != image.size:
         image = image.resize((width, height), Image.Resampling.BILINEAR, reducing_gap=3.0)
     if width == height == size:
@@ -54,6 +60,10 @@ def letterbox(image: Image.Image, size: int) -> Image.Image:
     return square
 
 
-def _scaled(stored: tuple[int, int], long_side: int) -> tuple[int, int]:
-    factor = long_side / max(stored)
-    return max(1, round(stored[0] * factor)), max(1, round(stored[1] * factor))
+def fitted_size(stored: tuple[int, int], side: int, stretch: float = 1.0) -> tuple[int, int]:
+    """Width and height, pixels, of a photo of `stored` pixels inside a square of `side` pixels; see `letterbox`."""
+    if not stretch >= 1:
+        raise ValueError(f"letterbox stretch is {stretch}; it must be at least 1, which keeps the ratio of the sides")
+    longest = max(stored)
+    width, height = (side if pixels * stretch >= longest else pixels * stretch * side / longest for pixels in stored)
+    return max(1, round(width)), max(1, round(height))

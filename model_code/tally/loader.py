@@ -7,6 +7,7 @@ import io
 import math
 import os
 import random
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -19,12 +20,12 @@ from torch.utils.data import DataLoader, Dataset, DistributedSampler, Sampler
 
 from tally.data.shards import Split
 from tally.labels import class_index
-from tally.letterbox import FILL, letterbox
+from tally.letterbox import FILL, fitted_size, letterbox
 from tally.ranks import Ranks
 from tally.settings import TrainingSettings
 
 Batch = tuple[Tensor, Tensor]  # photos uint8 [n, S, S, 3], class indices int64 [n]
-_Place = tuple[int, int]  # epoch, index into the split
+_Place = tuple[int, int, int]  # epoch, index into the split, how often it came before in this epoch
 
 
 @dataclass(frozen=True)
@@ -35,15 +36,17 @@ class Augmentation:
     flip: float
     rotation: float
     color_jitter: float
+    stretch: float = 1.0
 
     @classmethod
     def of(cls, settings: TrainingSettings) -> "Augmentation":
         """Take the augmentation out of a job's settings."""
-        return cls(settings.crop_scale, settings.flip, settings.rotation, settings.color_jitter)
+        return cls(settings.crop_scale, settings.flip, settings.rotation, settings.color_jitter, settings.stretch)
 
     def apply(self, image: Image.Image, size: int, chance: random.Random) -> Image.Image:
         """Crop, turn, mirror and letterbox to `size` x `size` in one resampling, then change the colours."""
-        stretch = max(image.size) / size
+        wide, high = fitted_size(image.size, size, self.stretch)
+        scale_x, scale_y = image.width / wide, image.height / high
         area, ratio = chance.uniform(self.crop_scale, 1), math.exp(chance.uniform(-0.15, 0.15))
         keep_x, keep_y = min(1.0, math.sqrt(area * ratio)), min(1.0, math.sqrt(area / ratio))
         if self.crop_scale == 1:
@@ -53,11 +56,11 @@ class Augmentation:
         angle = math.radians(chance.uniform(-self.rotation, self.rotation))
         cos, sin = math.cos(angle), math.sin(angle)
         # PIL wants the way back: from a pixel of the result to a pixel of the photo, around both centres.
-        a, b = stretch * keep_x * mirror * cos, stretch * keep_x * mirror * sin
-        d, e = -stretch * keep_y * sin, stretch * keep_y * cos
+        a, b = scale_x * keep_x * mirror * cos, scale_x * keep_x * mirror * sin
+        d, e = -scale_y * keep_y * sin, scale_y * keep_y * cos
         middle = size / 2
-        c = image.width / 2 + stretch * shift_x - (a + b) * middle
-        f = image.height / 2 + stretch * shift_y - (d + e) * middle
+        c = image.width / 2 + scale_x * shift_x - (a + b) * middle
+        f = image.height / 2 + scale_y * shift_y - (d + e) * middle
         result = image.transform(
             (size, size), Image.Transform.AFFINE, (a, b, c, d, e, f), Image.Resampling.BILINEAR, fillcolor=FILL
         )
@@ -68,7 +71,7 @@ class Augmentation:
 
 
 class TrainingPhotos(Dataset[Any]):
-    """Augmented photos of a split, asked for by (epoch, index)."""
+    """Augmented photos of a split, asked for by (epoch, index, how often it came before in this epoch)."""
 
     def __init__(self, split: Split, size: int, augmentation: Augmentation, seed: int) -> None:
         self._split, self._size, self._augmentation, self._seed = split, size, augmentation, seed
@@ -77,8 +80,8 @@ class TrainingPhotos(Dataset[Any]):
         return len(self._split)
 
     def __getitem__(self, place: _Place) -> tuple[np.ndarray, int]:
-        epoch, index = place
-        chance = random.Random(f"{self._seed}/{epoch}/{self._split.photos[index].id}")
+        epoch, index, before = place
+        chance = random.Random(f"{self._seed}/{epoch}/{self._split.photos[index].id}" + f"/{before}" * (before > 0))
         with Image.open(io.BytesIO(self._split.jpeg(index))) as image:
             photo = self._augmentation.apply(image.convert("RGB"), self._size, chance)
         return np.asarray(photo), class_index(self._split.photos[index].count)
@@ -87,16 +90,37 @@ class TrainingPhotos(Dataset[Any]):
 class ValidationPhotos(Dataset[Any]):
     """Photos of a split as the predictor sees them."""
 
-    def __init__(self, split: Split, size: int) -> None:
-        self._split, self._size = split, size
+    def __init__(self, split: Split, size: int, stretch: float = 1.0) -> None:
+        self._split, self._size, self._stretch = split, size, stretch
 
     def __len__(self) -> int:
         return len(self._split)
 
     def __getitem__(self, index: int) -> tuple[np.ndarray, int]:
         with Image.open(io.BytesIO(self._split.jpeg(index))) as image:
-            photo = letterbox(image.convert("RGB"), self._size)
+            photo = letterbox(image.convert("RGB"), self._size, self._stretch)
         return np.asarray(photo), class_index(self._split.photos[index].count)
+
+
+class BalancedOrder(DistributedSampler[int]):
+    """One rank's share of an epoch in which every count that has photos comes equally often.
+
+    Photos of a rare count come several times, of a common one not all in every epoch: a systematic sample (Madow 1949),
+    so that within a count no photo comes twice more often than another.
+    """
+
+    def __init__(self, split: Split, ranks: Ranks, seed: int) -> None:
+        super().__init__(range(len(split)), ranks.world, ranks.rank, seed=seed, drop_last=True)  # type: ignore[arg-type]
+        labels = np.array([class_index(photo.count) for photo in split.photos])
+        weights = 1 / np.bincount(labels)[labels]
+        self._steps = np.cumsum(weights / weights.sum())
+
+    def __iter__(self) -> Iterator[int]:
+        chance = np.random.default_rng((self.seed, self.epoch))
+        points = (np.arange(self.total_size) + chance.random()) / self.total_size
+        order = np.searchsorted(self._steps[:-1], points, side="right")
+        chance.shuffle(order)
+        return iter(order[self.rank : self.total_size : self.num_replicas].tolist())
 
 
 class ResumableBatches(Sampler[list[_Place]]):
@@ -106,10 +130,13 @@ class ResumableBatches(Sampler[list[_Place]]):
     batch is left out, and another shuffle puts other photos there in the next epoch.
     """
 
-    def __init__(self, photos: TrainingPhotos, settings: TrainingSettings, ranks: Ranks) -> None:
-        self._order: DistributedSampler[int] = DistributedSampler(
-            photos, ranks.world, ranks.rank, shuffle=True, seed=settings.seed, drop_last=True
-        )
+    def __init__(self, split: Split, settings: TrainingSettings, ranks: Ranks) -> None:
+        self._order: DistributedSampler[int]
+        if settings.sampling == "balanced":
+            self._order = BalancedOrder(split, ranks, settings.seed)
+        else:
+            every = range(len(split))
+            self._order = DistributedSampler(every, ranks.world, ranks.rank, seed=settings.seed, drop_last=True)  # type: ignore[arg-type]
         self._size = settings.batch_size // ranks.world
         self._epoch = self._first = 0
 
@@ -122,9 +149,13 @@ class ResumableBatches(Sampler[list[_Place]]):
         return len(self._order) // self._size
 
     def __iter__(self) -> Iterator[list[_Place]]:
-        order: list[int] = list(self._order)
+        seen: Counter[int] = Counter()
+        places: list[_Place] = []
+        for index in self._order:
+            places.append((self._epoch, index, seen[index]))
+            seen[index] += 1
         for step in range(self._first, len(self)):
-            yield [(self._epoch, index) for index in order[step * self._size : (step + 1) * self._size]]
+            yield places[step * self._size : (step + 1) * self._size]
 
 
 def training_loader(
@@ -132,7 +163,7 @@ def training_loader(
 ) -> tuple[DataLoader[Batch], ResumableBatches]:
     """Return a loader of one rank's share, and its batches to `start` at an epoch and step."""
     photos = TrainingPhotos(split, settings.image_size, Augmentation.of(settings), settings.seed)
-    batches = ResumableBatches(photos, settings, ranks)
+    batches = ResumableBatches(split, settings, ranks)
     workers = loader_workers(settings)
     loader: DataLoader[Batch] = DataLoader(
         photos,
@@ -159,7 +190,7 @@ def validation_loader(split: Split, settings: TrainingSettings, ranks: Ranks) ->
     """Return a loader of every world-th photo: each photo is judged exactly once, none is padded in."""
     mine = range(ranks.rank, len(split), ranks.world)
     return DataLoader(
-        ValidationPhotos(split, settings.image_size),
+        ValidationPhotos(split, settings.image_size, settings.stretch),
         sampler=mine,
         batch_size=max(1, settings.batch_size // ranks.world),
         num_workers=loader_workers(settings),

@@ -49,12 +49,34 @@ class PhotoNetwork(nn.Module):
         logits: Tensor = self.classifier((planes - self.mean) / self.std)
         return logits
 
+    def units(self) -> list[nn.Module]:
+        """The backbone as a chain of modules, in the order of the forward pass; the head is not among them."""
+        units: list[nn.Module] = []
+        for name, module in self.classifier.named_children():
+            if name == self.head:
+                continue
+            units.extend(module.children() if name == "features" else [module])
+        return units
+
     def train(self, mode: bool = True) -> "PhotoNetwork":
         """As usual, but frozen parts stay in evaluation mode: their batch statistics must not move."""
         super().train(mode)
         for module in self.frozen:
             module.eval()
         return self
+
+
+class Mirrored(nn.Module):
+    """A network that looks at every photo and at its mirror image: the mean of both logits."""
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, photos: Tensor) -> Tensor:
+        """As PhotoNetwork, at twice the cost."""
+        logits: Tensor = (self.network(photos) + self.network(photos.flip(2))) / 2
+        return logits
 
 
 def build_network(backbone: str, dropout: float) -> PhotoNetwork:
@@ -155,18 +177,22 @@ def _in_new_layer(network: PhotoNetwork, name: str) -> bool:
 
 
 def freeze(network: PhotoNetwork, what: str, pretrained: bool) -> None:
-    """Freeze `none`, the `backbone`, or `all_but_last_stage`; the head always learns.
+    """Freeze `none`, `early` layers, `all_but_last_stage` or the whole `backbone`; the head always learns.
 
     Batch statistics of frozen parts stay as they are when they are `pretrained`. Those of random weights describe
     nothing yet, so they go on settling while the weights stay.
 
-    The last stage is what follows the last halving of the feature maps: `layer4` of a ResNet, the last convolution
-    block of a VGG, `features[14:]` of MobileNetV2.
+    Early layers are what lies before the third halving of the feature maps: up to `layer1` of a ResNet,
+    `features[:4]` of MobileNetV2. They see edges and textures of any photo, and take half of a step's time. The last
+    stage is what follows the last halving: `layer4` of a ResNet, the last convolution block of a VGG, `features[14:]`
+    of MobileNetV2.
     """
-    units = _units(network)
+    units = network.units()
     frozen: Sequence[nn.Module] = ()
     if what == "backbone":
         frozen = units
+    elif what == "early":
+        frozen = units[: _third_halving(units)]
     elif what == "all_but_last_stage":
         frozen = units[: _last_stage(units)]
     for module in frozen:
@@ -189,21 +215,21 @@ def check_size(network: PhotoNetwork, size: int) -> None:
         ) from error
 
 
-def _units(network: PhotoNetwork) -> list[nn.Module]:
-    """The backbone as a chain of modules, in the order of the forward pass."""
-    units: list[nn.Module] = []
-    for name, module in network.classifier.named_children():
-        if name == network.head:
-            continue
-        units.extend(module.children() if name == "features" else [module])
-    return units
-
-
 def _last_stage(units: Sequence[nn.Module]) -> int:
     """Index of the first unit of the last stage: the last one that halves and has parameters at or after it."""
     for index in reversed(range(len(units))):
         learns = any(True for unit in units[index:] for _ in unit.parameters())
         if learns and any(_halves(module) for module in units[index].modules()):
+            return index
+    return 0
+
+
+def _third_halving(units: Sequence[nn.Module]) -> int:
+    """Index of the unit that halves for the third time; 0 when there is none."""
+    halvings = 0
+    for index, unit in enumerate(units):
+        halvings += any(_halves(module) for module in unit.modules())
+        if halvings == 3:
             return index
     return 0
 

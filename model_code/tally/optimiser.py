@@ -2,24 +2,39 @@
 
 import math
 from collections import Counter
+from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from tally.data.shards import Split
 from tally.labels import COUNTS
+from tally.network import PhotoNetwork
 from tally.settings import TrainingSettings
 
 _FLOOR = 0.01  # share of the rate that cosine decay ends at
 
 
-def make_optimiser(network: nn.Module, settings: TrainingSettings) -> torch.optim.Optimizer:
-    """AdamW or SGD with Nesterov momentum over what learns; biases and norms are not decayed."""
-    learning = [parameter for parameter in network.parameters() if parameter.requires_grad]
-    groups = [
-        {"params": [p for p in learning if p.ndim > 1], "weight_decay": settings.weight_decay},
-        {"params": [p for p in learning if p.ndim <= 1], "weight_decay": 0.0},
-    ]
+def make_optimiser(network: PhotoNetwork, settings: TrainingSettings) -> torch.optim.Optimizer:
+    """AdamW or SGD with Nesterov momentum over what learns; biases and norms are not decayed.
+
+    A group's `scale` is its share of the learning rate: `layer_decay` to the power of the layers between it and the
+    head (Clark et al. 2020, ELECTRA, appendix A).
+    """
+    units = [list(unit.parameters()) for unit in network.units()]
+    head = list(network.classifier.get_submodule(network.head).parameters())
+    known = {id(parameter) for layer in (*units, head) for parameter in layer}
+    loose = [parameter for parameter in network.parameters() if id(parameter) not in known]  # a transformer's tokens
+    groups: list[dict[str, Any]] = []
+    for depth, layer in enumerate(reversed([loose, *units, head])):
+        learning = [parameter for parameter in layer if parameter.requires_grad]
+        scale = settings.layer_decay**depth
+        for decay, chosen in (
+            (settings.weight_decay, [parameter for parameter in learning if parameter.ndim > 1]),
+            (0.0, [parameter for parameter in learning if parameter.ndim <= 1]),
+        ):
+            if chosen:
+                groups.append({"params": chosen, "weight_decay": decay, "scale": scale})
     if settings.optimizer == "sgd":
         nesterov = settings.momentum > 0
         return torch.optim.SGD(groups, lr=settings.lr, momentum=settings.momentum, nesterov=nesterov, fused=True)

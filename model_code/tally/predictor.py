@@ -15,7 +15,7 @@ from PIL import Image, UnidentifiedImageError
 from tally.damage import DamagedError, check_file
 from tally.errors import TallyError
 from tally.labels import COUNTS
-from tally.letterbox import FILL, letterbox
+from tally.letterbox import PREPROCESSING, letterbox
 
 FORMATS = ("JPEG", "PNG", "WEBP")
 MODEL_FORMAT = "tally-model/1"
@@ -58,9 +58,10 @@ class Prediction:
         return {"count": self.count, "confidence": self.confidence, "probabilities": by_count, "model": self.model}
 
 
-def decode(photo: bytes | memoryview, size: int, limits: Limits) -> Photos:
+def decode(photo: bytes | memoryview, size: int, limits: Limits, stretch: float = 1.0) -> Photos:
     """Decode JPEG, PNG or WebP (of an animation the first frame) into uint8 [size, size, 3], letterboxed.
 
+    `stretch` as in `letterbox`.
     Raises BadPhoto: 400 empty, 413 too many bytes, 415 another format or no image, 422 too many pixels or undecodable.
     """
     if not photo:
@@ -74,7 +75,7 @@ def decode(photo: bytes | memoryview, size: int, limits: Limits) -> Photos:
             if width * height > limits.max_pixels:
                 raise _too_many_pixels(f"{width} x {height}", limits)
             check_file(file, image.format)
-            return np.asarray(letterbox(image, size))
+            return np.asarray(letterbox(image, size, stretch))
     except BadPhoto:
         raise
     except DamagedError as error:
@@ -110,6 +111,7 @@ class Predictor:
         self._session = session
         self.description = description
         self.image_size: int = description["image_size"]
+        self.stretch: float = description["preprocessing"].get("stretch", 1.0)
         self.model = model
         self.limits = limits
 
@@ -139,8 +141,8 @@ class Predictor:
         return cls(session, description, hashlib.sha256(content).hexdigest()[:12], limits or Limits())
 
     def decode(self, photo: bytes | memoryview) -> Photos:
-        """Decode for this model: `decode` with its size and limits."""
-        return decode(photo, self.image_size, self.limits)
+        """Decode for this model: `decode` with its size, stretch and limits."""
+        return decode(photo, self.image_size, self.limits, self.stretch)
 
     def predict(self, photo: bytes | memoryview) -> Prediction:
         """Count the objects in one encoded photo; BadPhoto when it cannot be used."""
@@ -172,10 +174,21 @@ def _read_description(path: Path) -> dict[str, Any]:
         raise TallyError(f"{path} is not JSON: {error}") from error
     if not isinstance(description, dict):
         raise TallyError(f"{path} holds {type(description).__name__}, not an object: is it a Tally model?")
-    fit = {"fit": "letterbox", "fill": list(FILL), "resample": "bilinear"}
-    for key, wanted in (("format", MODEL_FORMAT), ("counts", list(COUNTS)), ("preprocessing", fit)):
-        if description.get(key) != wanted:
-            raise TallyError(f"{path}: {key} is {description.get(key)!r}, this version of Tally runs only {wanted!r}")
+    preprocessing = description.get("preprocessing")
+    if isinstance(preprocessing, dict):
+        preprocessing = {"stretch": 1.0} | preprocessing  # models of older releases have none
+        stretch = preprocessing["stretch"]
+    else:
+        stretch = None
+    for key, found, wanted in (
+        ("format", description.get("format"), MODEL_FORMAT),
+        ("counts", description.get("counts"), list(COUNTS)),
+        ("preprocessing", preprocessing, PREPROCESSING | {"stretch": stretch}),
+    ):
+        if found != wanted:
+            raise TallyError(f"{path}: {key} is {found!r}, this version of Tally runs only {wanted!r}")
+    if isinstance(stretch, bool) or not isinstance(stretch, int | float) or not 1 <= stretch <= 100:
+        raise TallyError(f"{path}: preprocessing.stretch is {stretch!r}, it must be a number from 1 to 100")
     size = description.get("image_size")
     if not isinstance(size, int) or isinstance(size, bool) or not 8 <= size <= 4096:
         raise TallyError(f"{path}: image_size is {size!r}, it must be a whole number from 8 to 4096")

@@ -13,10 +13,11 @@ from typing import Any
 
 from tally.errors import TallyError
 
-FREEZE = ("none", "backbone", "all_but_last_stage")
+FREEZE = ("none", "early", "all_but_last_stage", "backbone")
 OPTIMIZERS = ("adamw", "sgd")
 SCHEDULES = ("cosine", "step", "constant")
 CLASS_WEIGHTING = ("none", "balanced")
+SAMPLING = ("natural", "balanced")
 _TRIAL_MARK = "_tuning_objective_metric"
 
 
@@ -26,6 +27,7 @@ class TrainingSettings:
 
     backbone: str = "resnet18"
     image_size: int = 224
+    stretch: float = 1.0  # how far the ratio of a photo's sides may be changed to fill the square; 1 keeps it
     weights: str = "none"  # none | pretrained | a file
     freeze: str = "none"
     dropout: float = 0.2
@@ -33,6 +35,7 @@ class TrainingSettings:
     batch_size: int = 64  # photos a step over all ranks together
     optimizer: str = "adamw"
     lr: float = 1e-3
+    layer_decay: float = 1.0  # rate of a layer relative to the next one; the head has `lr`
     weight_decay: float = 0.01
     momentum: float = 0.9  # sgd only
     schedule: str = "cosine"
@@ -41,16 +44,22 @@ class TrainingSettings:
     step_factor: float = 0.1  # schedule=step: what a cut leaves of the rate
     clip_norm: float = 1.0  # 0 switches clipping off
     label_smoothing: float = 0.0
+    softening: float = 0.0  # how far labels spread to neighbouring counts; 0: not at all
+    emd: float = 0.0  # weight of the squared earth mover's distance beside cross-entropy
     class_weighting: str = "none"
+    sampling: str = "natural"  # balanced: every count equally often
+    ema: float = 0.0  # decay a step of the averaged weights that are judged and exported; 0: the last weights
     crop_scale: float = 0.7  # smallest share of the photo that a random crop keeps; 1 switches cropping off
     flip: float = 0.5  # probability of a mirrored photo
     rotation: float = 5.0  # degrees either way
     color_jitter: float = 0.2  # brightness, contrast and saturation, either way
+    flip_tta: bool = False  # the exported model averages a photo with its mirror image, at twice the time
     patience: int = 0  # epochs without a better validation accuracy before stopping; 0 never stops early
     amp: bool = True  # mixed precision; GPUs only
     sync_batchnorm: bool = True  # batch statistics over all ranks: results do not depend on their number
     workers: int = -1  # loader processes a rank; -1: one a CPU that no rank uses, at most 8
     processes: int = 0  # ranks a host; 0: one a GPU, or one on a host without GPUs
+    profile_steps: int = 4  # steps that torch.profiler looks at for the training report; 0: none
     seed: int = 0
     trial: bool = False  # part of a tuning job: judged by its metrics, exports no model
 
@@ -60,6 +69,7 @@ class TrainingSettings:
             "optimizer": OPTIMIZERS,
             "schedule": SCHEDULES,
             "class_weighting": CLASS_WEIGHTING,
+            "sampling": SAMPLING,
         }
         for name, allowed in choices.items():
             if getattr(self, name) not in allowed:
@@ -98,10 +108,12 @@ class TrainingSettings:
 
 _RANGES: tuple[tuple[str, float, float], ...] = (
     ("image_size", 32, 1024),
+    ("stretch", 1, 100),
     ("dropout", 0, 0.95),
     ("epochs", 1, 10_000),
     ("batch_size", 1, 65_536),
     ("lr", 1e-8, 10),
+    ("layer_decay", 0.01, 1),
     ("weight_decay", 0, 10),
     ("momentum", 0, 0.9999),
     ("warmup_epochs", 0, 10_000),
@@ -109,6 +121,9 @@ _RANGES: tuple[tuple[str, float, float], ...] = (
     ("step_factor", 1e-6, 1),
     ("clip_norm", 0, 1e6),
     ("label_smoothing", 0, 0.9),
+    ("softening", 0, 100),
+    ("emd", 0, 100),
+    ("ema", 0, 0.99999),
     ("crop_scale", 0.05, 1),
     ("flip", 0, 1),
     ("rotation", 0, 180),
@@ -116,6 +131,7 @@ _RANGES: tuple[tuple[str, float, float], ...] = (
     ("patience", 0, 10_000),
     ("workers", -1, 128),
     ("processes", 0, 64),
+    ("profile_steps", 0, 100),
     ("seed", 0, 2**31 - 1),
 )
 

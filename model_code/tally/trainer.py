@@ -8,7 +8,7 @@ stopped and resumed gives the losses of one that was not.
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -17,17 +17,20 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.nn.parallel import DistributedDataParallel
 
+from tally.averaging import averaged
 from tally.batchnorm import synchronise
 from tally.checkpoint import Checkpoints, Position
 from tally.data.shards import Split
 from tally.errors import TallyError
 from tally.labels import COUNTS
 from tally.loader import training_loader, validation_loader
+from tally.losses import OrdinalLoss
 from tally.metrics import confusion_metrics
-from tally.network import PhotoNetwork
+from tally.network import Mirrored, PhotoNetwork
 from tally.optimiser import class_weights, learning_rate, make_optimiser
 from tally.ranks import Ranks, seed_all
 from tally.settings import TrainingSettings
+from tally.watch.observer import Watch
 
 _PROGRESS_SECONDS = 10
 
@@ -101,9 +104,13 @@ class Trainer:
         self._amp = settings.amp and cuda
         self._amp_type = torch.bfloat16 if cuda and torch.cuda.is_bf16_supported() else torch.float16
         self._scaler = torch.amp.GradScaler("cuda", enabled=self._amp and self._amp_type is torch.float16)
-        self._weights = class_weights(train, settings.class_weighting).to(ranks.device)
+        self._loss = OrdinalLoss(settings, class_weights(train, settings.class_weighting)).to(ranks.device)
+        self._average = averaged(self._network, settings.ema) if settings.ema else None
         self._loader, self._batches = training_loader(train, settings, ranks)
         self._validation = validation_loader(validation, settings, ranks)
+        self.watch = Watch(settings, ranks, self._network, len(self._batches))
+        if isinstance(self._model, DistributedDataParallel):
+            self.watch.attach(self._model)
         self._history: list[EpochResult] = []
         self._best: tuple[float, float] = (-1.0, 0.0)  # accuracy, minus loss
         self._best_epoch = -1
@@ -111,6 +118,10 @@ class Trainer:
 
     def run(self, report: Callable[[EpochResult], None]) -> Outcome:
         """Train to the end, to an early stop, or until `stop()`; `report` is called on rank 0 after every epoch."""
+        with self.watch:
+            return self._run(report)
+
+    def _run(self, report: Callable[[EpochResult], None]) -> Outcome:
         position = self._resume(report)
         stopped_early = self._patience_is_over()
         while position.epoch < self._settings.epochs and not stopped_early:
@@ -121,7 +132,8 @@ class Trainer:
             if self._ranks.is_first:
                 report(result)
             position = Position(epoch=position.epoch + 1)
-            self._save(position)
+            with self.watch.clock.phase("checkpoint"):
+                self._save(position)
             # Computed from sums over all ranks, and voted on all the same: a rank that disagreed would hang the rest.
             stopped_early = self._ranks.any(self._patience_is_over())
         self._network.load_state_dict(self._best_network)
@@ -135,42 +147,52 @@ class Trainer:
         # A step is left unfinished on no rank: all of them see the same vote.
         self._batches.start(position.epoch, position.step)
         self._model.train()
+        self.watch.begin(position.epoch)
         said = time.monotonic()
-        for photos, labels in self._loader:
+        for photos, labels in self.watch.batches(self._loader):
             lr = learning_rate(self._settings, position.epoch + position.step / len(self._batches))
             seed_all(self._settings.seed, position.epoch, position.step, self._ranks.rank)
-            loss, logits, labels = self._step(photos, labels, lr)
+            with self.watch.step(position.epoch, position.step):
+                loss, logits, labels = self._step(photos, labels, lr)
             loss_sum += loss.detach().double() * len(labels)
             confusion += _confusion(logits, labels)
             position.step += 1
             if self._ranks.is_first and time.monotonic() - said > _PROGRESS_SECONDS:
                 said = time.monotonic()
                 print(f"progress epoch={position.epoch} step={position.step}/{len(self._batches)}", flush=True)
-            if position.step < len(self._batches) and self._ranks.any(self._stop()):
+            with self.watch.clock.phase("all_reduce"):
+                stop = position.step < len(self._batches) and self._ranks.any(self._stop())
+            if stop:
                 break
         position.loss_sum, position.confusion = float(loss_sum), confusion.cpu()
         position.seconds = time.monotonic() - started
         return position.step == len(self._batches)
 
     def _step(self, photos: Tensor, labels: Tensor, lr: float) -> tuple[Tensor, Tensor, Tensor]:
-        photos = photos.to(self._ranks.device, non_blocking=True)
-        labels = labels.to(self._ranks.device, non_blocking=True)
+        phase = self.watch.clock.phase
+        with phase("copy"):
+            photos = photos.to(self._ranks.device, non_blocking=True)
+            labels = labels.to(self._ranks.device, non_blocking=True)
         for group in self._optimiser.param_groups:
-            group["lr"] = lr
+            group["lr"] = lr * group["scale"]
         self._optimiser.zero_grad(set_to_none=True)
-        with torch.autocast(self._ranks.device.type, dtype=self._amp_type, enabled=self._amp):
-            logits = self._model(photos)
-        logits = logits.float()
-        # A plain mean, also with class weights: the same number whatever the ranks' shares of a batch hold.
-        loss = functional.cross_entropy(
-            logits, labels, self._weights, label_smoothing=self._settings.label_smoothing, reduction="none"
-        ).mean()
-        self._scaler.scale(loss).backward()  # type: ignore[no-untyped-call]  # torch's
-        if self._settings.clip_norm:
+        with phase("forward"):
+            with torch.autocast(self._ranks.device.type, dtype=self._amp_type, enabled=self._amp):
+                logits = self._model(photos)
+            logits = logits.float()
+            loss: Tensor = self._loss(logits, labels)
+        self.watch.outputs(loss, logits, labels)
+        with phase("backward"):
+            self._scaler.scale(loss).backward()  # type: ignore[no-untyped-call]  # torch's
+        with phase("optimiser"):
             self._scaler.unscale_(self._optimiser)
-            nn.utils.clip_grad_norm_(self._network.parameters(), self._settings.clip_norm)
-        self._scaler.step(self._optimiser)
-        self._scaler.update()
+            norm = self.watch.gradients(self._network.parameters())
+            if self._settings.clip_norm:
+                nn.utils.clip_grads_with_norm_(self._network.parameters(), self._settings.clip_norm, norm)
+            self._scaler.step(self._optimiser)
+            self._scaler.update()
+            if self._average:
+                self._average.update_parameters(self._network)
         return loss, logits, labels
 
     def _finish_epoch(self, position: Position) -> EpochResult:
@@ -184,12 +206,14 @@ class Trainer:
                 f"or set 'clip_norm' ({self._settings.clip_norm:g})"
             )
         train = confusion_metrics(confusion.numpy())
-        validation_loss, validation_confusion = self._validate()
+        with self.watch.clock.phase("validation"):
+            validation_loss, validation_confusion = self._validate()
+        self.watch.end(validation_confusion)
         validation = confusion_metrics(validation_confusion.numpy())
         merit = (validation.accuracy, -validation_loss)
         if merit > self._best:
             self._best, self._best_epoch = merit, position.epoch
-            self._best_network = {name: value.cpu().clone() for name, value in self._network.state_dict().items()}
+            self._best_network = {name: value.cpu().clone() for name, value in self._judged.state_dict().items()}
         last = position.epoch + (len(self._batches) - 1) / len(self._batches)
         result = EpochResult(
             epoch=position.epoch,
@@ -212,18 +236,43 @@ class Trainer:
     @torch.inference_mode()
     def _validate(self) -> tuple[float, Tensor]:
         """Mean cross-entropy (unweighted, unsmoothed) and confusion matrix over the validation split."""
-        self._network.eval()
-        self._ranks.align(self._network)
+        self._ranks.align(self._judged)
         loss_sum = torch.zeros(1, dtype=torch.float64, device=self._ranks.device)
         confusion = _no_confusion(self._ranks)
-        for photos, labels in self._validation:
-            with torch.autocast(self._ranks.device.type, dtype=self._amp_type, enabled=self._amp):
-                logits = self._network(photos.to(self._ranks.device)).float()
-            labels = labels.to(self._ranks.device)
+        for logits, labels in self._judge(self._judged):
             loss_sum += functional.cross_entropy(logits, labels, reduction="sum").double()
             confusion += _confusion(logits, labels)
         confusion = self._ranks.sum(confusion).cpu()
         return self._ranks.sum(loss_sum).item() / int(confusion.sum()), confusion
+
+    @torch.inference_mode()
+    def validation_logits(self) -> tuple[Tensor, Tensor]:
+        """Logits float `[n, 5]` of the exported network and labels int64 `[n]`, whole and alike on every rank.
+
+        To be called by all ranks when `run` has finished.
+        """
+        photos = len(self._validation.dataset)  # type: ignore[arg-type]  # torch does not promise a length
+        logits = torch.zeros(photos, len(COUNTS), dtype=torch.float64, device=self._ranks.device)
+        labels = torch.zeros(photos, dtype=torch.int64, device=self._ranks.device)
+        place = self._ranks.rank
+        for found, true in self._judge(Mirrored(self._network) if self._settings.flip_tta else self._network):
+            mine = slice(place, place + len(true) * self._ranks.world, self._ranks.world)
+            logits[mine], labels[mine] = found.double(), true
+            place += len(true) * self._ranks.world
+        return self._ranks.sum(logits).cpu(), self._ranks.sum(labels).cpu()
+
+    def _judge(self, network: nn.Module) -> Iterator[tuple[Tensor, Tensor]]:
+        """Logits float `[n, 5]` and labels of this rank's share of the validation split, batch by batch."""
+        network.eval()
+        for photos, labels in self._validation:
+            with torch.autocast(self._ranks.device.type, dtype=self._amp_type, enabled=self._amp):
+                logits = network(photos.to(self._ranks.device)).float()
+            yield logits, labels.to(self._ranks.device)
+
+    @property
+    def _judged(self) -> nn.Module:
+        """What is validated and kept: the averaged weights where there are any."""
+        return self._average.module if self._average else self._network
 
     def _patience_is_over(self) -> bool:
         waited = len(self._history) - 1 - self._best_epoch
@@ -235,15 +284,18 @@ class Trainer:
         loss_sum = self._ranks.sum(torch.tensor([position.loss_sum], dtype=torch.float64, device=device)).item()
         mine = _no_confusion(self._ranks) if position.confusion is None else position.confusion.to(device)
         confusion = self._ranks.sum(mine).cpu()
+        watched = self.watch.state()
         if self._ranks.is_first:
             self._checkpoints.save(
                 {
                     "position": asdict(Position(position.epoch, position.step, loss_sum, confusion, position.seconds)),
                     "network": self._network.state_dict(),
+                    "average": self._average.state_dict() if self._average else None,
                     "optimiser": self._optimiser.state_dict(),
                     "scaler": self._scaler.state_dict(),
                     "history": [asdict(result) for result in self._history],
                     "best": {"merit": self._best, "epoch": self._best_epoch, "network": self._best_network},
+                    "watch": watched,
                 }
             )
         self._ranks.wait()
@@ -254,11 +306,14 @@ class Trainer:
         if state is None:
             return Position()
         self._network.load_state_dict(state["network"])
+        if self._average:
+            self._average.load_state_dict(state["average"])
         self._optimiser.load_state_dict(state["optimiser"])
         self._scaler.load_state_dict(state["scaler"])
         self._history = [EpochResult(**result) for result in state["history"]]
         self._best, self._best_epoch = tuple(state["best"]["merit"]), state["best"]["epoch"]
         self._best_network = state["best"]["network"]
+        self.watch.go_on_from(state.get("watch"))
         position = Position(**state["position"])
         if self._ranks.is_first:
             print(f"resumed epoch={position.epoch} step={position.step}", flush=True)

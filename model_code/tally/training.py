@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 from torch.distributed.elastic.multiprocessing.errors import record
 
 from tally.checkpoint import Checkpoints
@@ -62,8 +63,9 @@ def run_rank(paths: MlPaths) -> int:
             if ranks.is_first:
                 print(f"stopped as asked; a checkpoint in {paths.checkpoints} continues the run", flush=True)
             return STOPPED
+        validated = trainer.validation_logits()
         if ranks.is_first:
-            _finish(paths, network, settings, train, validation, outcome, ranks.world)
+            _finish(paths, network, settings, train, validation, outcome, ranks.world, validated)
         ranks.wait()
     return 0
 
@@ -108,6 +110,7 @@ def _finish(
     validation: Split,
     outcome: Outcome,
     world: int,
+    validated: tuple[Tensor, Tensor],
 ) -> None:
     best = outcome.history[outcome.best_epoch]
     if outcome.stopped_early:
@@ -116,10 +119,11 @@ def _finish(
     print(f"best_epoch={best.epoch} best_validation_accuracy={best.validation_accuracy:.6g}", flush=True)
     if settings.trial:
         return
-    from tally.export import export_model  # onnx, its exporter and matplotlib take seconds to import
+    from tally.export import Calibration, export_model  # onnx, its exporter and matplotlib take seconds to import
     from tally.training_report import write_training_report
 
-    export_model(paths.model, network, settings, train, validation)
+    calibration = Calibration.fit(*validated)
+    export_model(paths.model, network, settings, train, validation, calibration)
     history = [asdict(result) for result in outcome.history]
     summary = {
         "best_epoch": outcome.best_epoch,
@@ -127,6 +131,7 @@ def _finish(
         "ranks": world,
         "settings": settings.as_dict(),
         "history": history,
+        "calibration": asdict(calibration),
     }
     (paths.model / "training.json").write_text(json.dumps(summary, indent=2) + "\n", encoding="utf-8")
     write_training_report(paths.model / "report" / "training.html", summary)

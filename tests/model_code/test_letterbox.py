@@ -4,9 +4,11 @@ import io
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from PIL import Image
 
-from tally.letterbox import FILL, letterbox, upright_rgb
+from tally.letterbox import FILL, fitted_size, letterbox, upright_rgb
 
 
 def test_a_wide_photo_is_centred_between_bars_with_its_aspect_kept() -> None:
@@ -15,6 +17,24 @@ def test_a_wide_photo_is_centred_between_bars_with_its_aspect_kept() -> None:
     assert (square[:16] == FILL).all()
     assert (square[48:] == FILL).all()
     assert (square[16:48] == (10, 200, 30)).all()
+
+
+@pytest.mark.parametrize(
+    ("stretch", "inside"), [(1, (64, 32)), (1.5, (64, 48)), (2, (64, 64)), (100, (64, 64))], ids=str
+)
+def test_stretch_changes_the_ratio_of_the_sides_so_far_and_no_farther(stretch: float, inside: tuple[int, int]) -> None:
+    assert fitted_size((200, 100), 64, stretch) == inside
+    assert fitted_size((100, 200), 64, stretch) == inside[::-1]
+    square = np.asarray(letterbox(Image.new("RGB", (200, 100), (10, 200, 30)), 64, stretch))
+    assert (square == (10, 200, 30)).all(2).sum() == inside[0] * inside[1]
+
+
+@given(st.integers(1, 5000), st.integers(1, 5000), st.integers(8, 600), st.floats(1, 100))
+def test_a_fitted_photo_fills_one_side_and_is_never_turned(width: int, height: int, side: int, stretch: float) -> None:
+    wide, high = fitted_size((width, height), side, stretch)
+    assert max(wide, high) == side
+    assert min(wide, high) >= 1
+    assert (wide >= high) == (width >= height) or wide == high
 
 
 def test_a_small_photo_is_enlarged() -> None:
@@ -83,3 +103,5 @@ def test_decoding_a_large_jpeg_at_a_fraction_changes_next_to_nothing() -> None:
 def test_a_size_below_one_pixel_is_refused() -> None:
     with pytest.raises(ValueError, match="letterbox size is 0"):
         letterbox(Image.new("RGB", (4, 4)), 0)
+    with pytest.raises(ValueError, match=r"letterbox stretch is 0.5"):
+        letterbox(Image.new("RGB", (4, 4)), 8, 0.5)

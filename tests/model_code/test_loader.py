@@ -9,8 +9,9 @@ import torch
 from PIL import Image
 
 from tally.data.shards import Split
+from tally.labels import COUNTS
 from tally.letterbox import letterbox
-from tally.loader import Augmentation, training_loader, validation_loader
+from tally.loader import Augmentation, BalancedOrder, TrainingPhotos, training_loader, validation_loader
 from tally.ranks import Ranks
 from tally.settings import TrainingSettings
 from tests.model_code.jobs import make_channels
@@ -62,11 +63,12 @@ def test_validation_judges_every_photo_once_whatever_the_ranks(train: Split) -> 
     assert len(seen) == len(set(seen)) == len(train)
 
 
-def test_without_augmentation_a_training_photo_is_what_the_predictor_sees() -> None:
+@pytest.mark.parametrize("stretch", [1, 1.4, 100])
+def test_without_augmentation_a_training_photo_is_what_the_predictor_sees(stretch: float) -> None:
     image = Image.fromarray(np.random.default_rng(0).integers(0, 256, (30, 60, 3), np.uint8)).resize((480, 240))
-    plain = Augmentation(crop_scale=1, flip=0, rotation=0, color_jitter=0)
+    plain = Augmentation(crop_scale=1, flip=0, rotation=0, color_jitter=0, stretch=stretch)
     ours = np.asarray(plain.apply(image, 240, random.Random(0)), np.float64)
-    theirs = np.asarray(letterbox(image, 240), np.float64)
+    theirs = np.asarray(letterbox(image, 240, stretch), np.float64)
     assert np.abs(ours - theirs).mean() < 1.0
 
 
@@ -78,3 +80,32 @@ def test_mirroring_mirrors_and_a_crop_shows_a_part() -> None:
     assert mirrored[:, :24].max() == 0
     cropped = np.asarray(Augmentation(0.2, 0, 0, 0).apply(image.resize((128, 128)), 64, random.Random(1)))
     assert not (cropped == (124, 116, 104)).all(2).any(), "a crop of a square photo shows no bars"
+
+
+def balanced_order(split: Split, rank: int, world: int, epoch: int) -> list[int]:
+    order = BalancedOrder(split, Ranks(rank, world, CPU), seed=5)
+    order.set_epoch(epoch)
+    return list(order)
+
+
+def test_balanced_sampling_shows_every_count_equally_often_and_every_rank_its_share(tmp_path: Path) -> None:
+    make_channels(tmp_path, train=45)
+    split = Split.open(tmp_path / "input" / "data" / "train")
+    rare = Split(split.directory, [photo for photo in split.photos if photo.count != 3 or photo.id < "1-00010"], 40)
+    assert sum(photo.count == 3 for photo in rare.photos) == 2
+    order = balanced_order(rare, 0, 1, epoch=1)
+    counts = [rare.photos[index].count for index in order]
+    assert {abs(counts.count(count) - len(order) / 5) < 1 for count in COUNTS} == {True}
+    assert {order.count(index) for index in range(len(rare)) if rare.photos[index].count == 3} <= {3, 4}
+    halves = [balanced_order(rare, rank, 2, epoch=1) for rank in range(2)]
+    even = balanced_order(rare, 0, 1, epoch=1)[: len(halves[0]) * 2]
+    assert len(halves[0]) == len(halves[1]) == len(even) // 2
+    assert balanced_order(rare, 0, 1, epoch=2) != order
+    assert balanced_order(rare, 0, 1, epoch=1) == order
+
+
+def test_a_photo_that_comes_twice_in_an_epoch_is_augmented_anew(train: Split) -> None:
+    photos = TrainingPhotos(train, 32, Augmentation.of(SETTINGS), seed=1)
+    first, again, second = photos[0, 4, 0][0], photos[0, 4, 0][0], photos[0, 4, 1][0]
+    assert (first == again).all()
+    assert (first != second).any()

@@ -8,7 +8,7 @@ from safetensors.torch import save_file
 from torch import nn
 
 from tally.errors import TallyError
-from tally.network import build_network, check_size, find_weights, freeze, load_pretrained
+from tally.network import Mirrored, build_network, check_size, find_weights, freeze, load_pretrained
 from tests.shared import shared_dir
 
 FAMILIES = ["resnet18", "resnet50", "efficientnet_b0", "convnext_tiny", "mobilenet_v2", "mobilenet_v3_small", "vgg11"]
@@ -34,7 +34,7 @@ def test_freezing_leaves_the_head_or_the_last_stage_learning(backbone: str) -> N
         return {name for name, parameter in network.named_parameters() if parameter.requires_grad}
 
     everything, head, stage = learning("none"), learning("backbone"), learning("all_but_last_stage")
-    assert head < stage < everything
+    assert head < stage < learning("early") < everything
     assert all(name.split(".")[1] in ("fc", "classifier") for name in head)
 
 
@@ -46,6 +46,25 @@ def test_the_last_stage_is_the_last_resolution(backbone: str, stage: str) -> Non
     freeze(network, "all_but_last_stage", pretrained=True)
     learning = [name for name, parameter in network.named_parameters() if parameter.requires_grad]
     assert learning[0].startswith(stage)
+
+
+@pytest.mark.parametrize(
+    ("backbone", "first"), [("resnet18", "classifier.layer2.0"), ("mobilenet_v2", "classifier.features.4.")], ids=str
+)
+def test_early_layers_end_at_the_third_halving(backbone: str, first: str) -> None:
+    network = build_network(backbone, dropout=0)
+    freeze(network, "early", pretrained=True)
+    assert next(name for name, value in network.named_parameters() if value.requires_grad).startswith(first)
+
+
+def test_a_mirrored_network_answers_alike_for_a_photo_and_its_mirror_image() -> None:
+    network = build_network("resnet18", dropout=0).eval()
+    photos = torch.randint(0, 256, (3, 48, 48, 3), dtype=torch.uint8)
+    with torch.inference_mode():
+        seen, mirrored = Mirrored(network)(photos), Mirrored(network)(photos.flip(2))
+        alone = network(photos)
+    assert torch.allclose(seen, mirrored, atol=1e-5)
+    assert not torch.allclose(seen, alone, atol=1e-3)
 
 
 @pytest.mark.parametrize("pretrained", [True, False])

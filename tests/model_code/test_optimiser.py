@@ -39,6 +39,25 @@ def test_what_is_frozen_is_not_optimised_and_biases_are_not_decayed() -> None:
     assert isinstance(make_optimiser(network, TrainingSettings(optimizer="sgd")), torch.optim.SGD)
 
 
+def test_rates_fall_layer_by_layer_and_every_parameter_learns_once() -> None:
+    network = build_network("resnet18", dropout=0)
+    groups = make_optimiser(network, TrainingSettings(layer_decay=0.5)).param_groups
+    scale = {id(parameter): group["scale"] for group in groups for parameter in group["params"]}
+    assert scale.keys() == {id(parameter) for parameter in network.parameters()}
+    assert sum(len(group["params"]) for group in groups) == len(scale)
+    classifier = network.classifier
+    assert scale[id(classifier.get_parameter("fc.1.weight"))] == 1
+    # between layer4 and the head lies only the pooling, which has no weights but is a layer
+    assert scale[id(classifier.get_parameter("layer4.0.conv1.weight"))] == 0.25
+    assert scale[id(classifier.get_parameter("layer3.0.conv1.weight"))] == 0.125
+
+
+def test_parameters_outside_of_layers_learn_too() -> None:
+    network = build_network("vit_b_16", dropout=0)
+    groups = make_optimiser(network, TrainingSettings()).param_groups
+    assert sum(len(group["params"]) for group in groups) == len(list(network.parameters()))
+
+
 def test_balanced_weights_are_inverse_to_photos_and_one_on_average(tmp_path: Path) -> None:
     make_channels(tmp_path, train=7)  # counts 1 2 3 4 5 1 2
     train = Split.open(tmp_path / "input" / "data" / "train")

@@ -14,7 +14,7 @@ import pytest
 from PIL import Image
 
 from tally.errors import TallyError
-from tally.letterbox import FILL
+from tally.letterbox import FILL, PREPROCESSING
 from tally.predictor import BadPhoto, Limits, Predictor, decode
 from tests.model_code.tiny_model import description, photo, write_model
 from tests.shared import shared_dir
@@ -191,13 +191,27 @@ def changed(key: str, value: object) -> str:
     [
         (changed("format", "tally-model/9"), "format is 'tally-model/9'"),
         (changed("counts", [0, 1, 2]), "counts is"),
-        (changed("preprocessing", {"fit": "squash"}), "preprocessing is {'fit': 'squash'}"),
+        (changed("preprocessing", {"fit": "squash"}), "'fit': 'squash'}, this version"),
+        (changed("preprocessing", "squash"), "preprocessing is 'squash'"),
+        (changed("preprocessing", PREPROCESSING | {"stretch": 0.5}), "preprocessing.stretch is 0.5"),
+        (changed("preprocessing", PREPROCESSING | {"stretch": "2"}), "preprocessing.stretch is '2'"),
         (changed("image_size", "224"), "image_size is '224'"),
         (changed("image_size", 64), "says image_size 64: export it again"),
         ("not json", "is not JSON"),
         ("[]", "holds list, not an object"),
     ],
-    ids=["format", "counts", "preprocessing", "size as text", "another size", "no JSON", "a list"],
+    ids=[
+        "format",
+        "counts",
+        "preprocessing",
+        "preprocessing as text",
+        "stretch",
+        "stretch as text",
+        "size as text",
+        "another size",
+        "no JSON",
+        "a list",
+    ],
 )
 def test_a_description_of_another_format_is_refused(tmp_path: Path, text: str, message: str) -> None:
     write_model(tmp_path)

@@ -27,7 +27,11 @@ def test_a_tuning_job_marks_its_trials() -> None:
         ("lr", "0", "hyperparameter 'lr' is '0.0'; it must be between 1e-08 and 10"),
         ("lr", "nan", "hyperparameter 'lr' is 'nan'; it must be between 1e-08 and 10"),
         ("epochs", "2.5", "hyperparameter 'epochs' is '2.5'; it must be a whole number"),
-        ("freeze", "all", "hyperparameter 'freeze' is 'all'; it must be one of none, backbone, all_but_last_stage"),
+        (
+            "freeze",
+            "all",
+            "hyperparameter 'freeze' is 'all'; it must be one of none, early, all_but_last_stage, backbone",
+        ),
         ("amp", "yes", "hyperparameter 'amp' is 'yes'; it must be true or false"),
         ("learning_rat", "1", "hyperparameter 'learning_rat' is not known; known: amp, backbone"),
         ("epoch", "1", "hyperparameter 'epoch' is not known; did you mean 'epochs'?"),

@@ -1,0 +1,47 @@
+"""The loss: cross-entropy against labels that may spread to neighbouring counts, and an ordinal term beside it."""
+
+import torch
+from torch import Tensor, nn
+
+from tally.labels import COUNTS
+from tally.settings import TrainingSettings
+
+
+class OrdinalLoss(nn.Module):
+    """Loss of a batch; without options it is plain cross-entropy.
+
+    - `softening` tau: the target of count i is q_j ~ exp(-(i - j)^2 / tau) (Diaz & Marathe 2019, "Soft Labels for
+      Ordinal Regression", equation 2 with squared distance); tau = 0 is one-hot.
+    - `label_smoothing` e: (1 - e) q + e / 5 (Szegedy et al. 2016).
+    - `emd` w: adds w times the squared earth mover's distance between the distribution and the true count, the sum
+      over j of (CDF_j - CDF*_j)^2 (Hou, Yu & Samaras 2016, equation 4, not divided by the number of classes).
+    - class weights multiply a photo's loss. It is a plain mean over photos all the same: the same number whatever the
+      ranks' shares of a batch hold.
+    """
+
+    targets: Tensor
+    class_weights: Tensor
+
+    def __init__(self, settings: TrainingSettings, class_weights: Tensor) -> None:
+        super().__init__()
+        self._emd = settings.emd
+        self.register_buffer("targets", soft_targets(settings.softening, settings.label_smoothing), persistent=False)
+        self.register_buffer("class_weights", class_weights, persistent=False)
+
+    def forward(self, logits: Tensor, labels: Tensor) -> Tensor:
+        """Logits float `[n, 5]` and class indices int64 `[n]` to a scalar."""
+        log_probabilities = logits.log_softmax(1)
+        loss = -(self.targets[labels] * log_probabilities).sum(1)
+        if self._emd:
+            places = torch.arange(len(COUNTS), device=labels.device)
+            reached = (places >= labels[:, None]).to(logits.dtype)
+            loss = loss + self._emd * (log_probabilities.exp().cumsum(1) - reached).square().sum(1)
+        return (loss * self.class_weights[labels]).mean()
+
+
+def soft_targets(softening: float, smoothing: float = 0.0) -> Tensor:
+    """Target distribution of every count: float `[5, 5]`, rows sum to 1."""
+    places = torch.arange(len(COUNTS), dtype=torch.float64)
+    squares = (places[:, None] - places).square()
+    targets = (-squares / softening).softmax(1) if softening else torch.eye(len(COUNTS), dtype=torch.float64)
+    return ((1 - smoothing) * targets + smoothing / len(COUNTS)).float()

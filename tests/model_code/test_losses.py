@@ -1,0 +1,76 @@
+"""The loss against torch's own, the published definitions by hand, and scipy."""
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy.stats import energy_distance
+from torch.nn import functional
+
+from tally.losses import OrdinalLoss, soft_targets
+from tally.settings import TrainingSettings
+
+EVEN = torch.ones(5)
+
+
+def batch(seed: int = 0, photos: int = 12) -> tuple[torch.Tensor, torch.Tensor]:
+    chance = torch.Generator().manual_seed(seed)
+    return 3 * torch.randn(photos, 5, generator=chance), torch.randint(0, 5, (photos,), generator=chance)
+
+
+@pytest.mark.parametrize("smoothing", [0.0, 0.1])
+def test_without_options_it_is_torchs_cross_entropy(smoothing: float) -> None:
+    logits, labels = batch()
+    ours = OrdinalLoss(TrainingSettings(label_smoothing=smoothing), EVEN)(logits, labels)
+    assert ours.item() == pytest.approx(functional.cross_entropy(logits, labels, label_smoothing=smoothing).item())
+
+
+def test_class_weights_multiply_a_photos_loss() -> None:
+    logits, labels = batch()
+    weights = torch.tensor([0.5, 1.0, 2.0, 1.0, 0.0])
+    theirs = functional.cross_entropy(logits, labels, weights, reduction="none").mean()
+    assert OrdinalLoss(TrainingSettings(), weights)(logits, labels).item() == pytest.approx(theirs.item())
+
+
+def test_soft_targets_fall_with_the_squared_distance() -> None:
+    spread = soft_targets(1.0)
+    by_hand = np.exp([-4.0, -1.0, 0.0, -1.0, -4.0])
+    assert spread[2].numpy() == pytest.approx(by_hand / by_hand.sum())
+    assert spread[0].argmax() == 0
+    assert torch.equal(soft_targets(0.0), torch.eye(5))
+    assert soft_targets(1e-3).diagonal().min() > 0.999
+
+
+@given(st.floats(0.05, 50), st.floats(0, 0.9))
+def test_targets_are_distributions_whose_mode_is_the_label(softening: float, smoothing: float) -> None:
+    targets = soft_targets(softening, smoothing).double()
+    assert targets.sum(1).numpy() == pytest.approx(1, abs=1e-5)
+    assert (targets.argmax(1) == torch.arange(5)).all()
+
+
+def test_the_earth_movers_term_is_half_of_scipys_squared_energy_distance() -> None:
+    # Szekely: the energy distance squared is twice the integral of the squared difference of the distributions.
+    logits, labels = batch(1)
+    plain = OrdinalLoss(TrainingSettings(), EVEN)(logits, labels).item()
+    both = OrdinalLoss(TrainingSettings(emd=0.7), EVEN)(logits, labels).item()
+    places = np.arange(5)
+    theirs = np.mean(
+        [
+            energy_distance(places, [int(label)], row.softmax(0).double().numpy()) ** 2 / 2
+            for row, label in zip(logits, labels, strict=True)
+        ]
+    )
+    assert both - plain == pytest.approx(0.7 * theirs, rel=1e-5)
+
+
+def test_a_mistake_costs_more_the_farther_it_is() -> None:
+    loss = OrdinalLoss(TrainingSettings(softening=1.0, emd=1.0), EVEN)
+    costs = [loss(8 * torch.eye(5)[[place]], torch.tensor([0])).item() for place in range(5)]
+    assert costs == sorted(costs)
+
+
+def test_its_gradient_is_the_numerical_one() -> None:
+    logits, labels = batch(2, 3)
+    loss = OrdinalLoss(TrainingSettings(softening=1.0, emd=1.0, label_smoothing=0.1), EVEN).double()
+    assert torch.autograd.gradcheck(lambda scores: loss(scores, labels), logits.double().requires_grad_())
