@@ -12,6 +12,8 @@ from typing import Any
 from infra.names import Names
 from local.errors import LocalError
 from ops import environments
+from pipeline.parameters import Value, check, check_together
+from pipeline.search import usual_space
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 ACCOUNT = "123456789012"
@@ -44,6 +46,7 @@ def _defaults() -> LaptopDefaults:
 
 
 DEFAULTS = _defaults()
+_GPU = environments.load(ENVIRONMENT).training.gpu
 _WEIGHTS = (".pth", ".safetensors")
 _SMALLEST_BATCH = 32  # of the search space; the others are its multiples
 _AT_LEAST_ONE = (
@@ -86,8 +89,8 @@ class RunSettings:
         for name in ("baseline_epochs", "hpo_epochs"):
             if (value := getattr(self, name)) is not None and value < 1:
                 raise LocalError(f"{_option(name)} is {value}; it must be at least 1")
-        if not 32 <= self.image_size <= 2048:
-            raise LocalError(f"--image-size is {self.image_size}; it must be 32 to 2048")
+        if not 32 <= self.image_size <= 1024:
+            raise LocalError(f"--image-size is {self.image_size}; it must be 32 to 1024")
         if not 0 <= self.seed < 2**31:
             raise LocalError(f"--seed is {self.seed}; it must be 0 or more, below {2**31}")
         if _SMALLEST_BATCH % self.instances:
@@ -102,6 +105,10 @@ class RunSettings:
         for name in self.parameters:
             if not re.fullmatch(r"[A-Za-z][A-Za-z0-9]*", name) or name in known:
                 raise LocalError(f"--parameter {name}: pipeline parameters are named like GateAlpha")
+        try:
+            check_together(self._parameters(), usual_space(self.weights is not None), gpu=_GPU)
+        except ValueError as error:
+            raise LocalError(str(error)) from error
 
     def overrides(self, code_version: str, weights_uri: str | None) -> dict[str, Any]:
         """What this run changes in the settings of its environment; `code_version` becomes the tag of both images."""
@@ -110,30 +117,25 @@ class RunSettings:
             "training": {
                 "pretrained": weights_uri is not None,
                 "weights_uri": weights_uri,
-                "parameters": {
-                    "Backbone": self.backbone,
-                    "ImageSize": self.image_size,
-                    "Epochs": self.epochs,
-                    "BaselineEpochs": self.baseline_epochs or math.ceil(self.epochs / 3),
-                    "HpoEpochs": self.hpo_epochs or math.ceil(self.epochs / 4),
-                    "HpoJobs": self.hpo_jobs,
-                    "HpoParallelism": min(self.hpo_parallelism, self.hpo_jobs),
-                    "TrainInstanceCount": self.instances,
-                    "Seed": self.seed,
-                    **{name: _typed(text) for name, text in self.parameters.items()},
-                },
+                "parameters": self._parameters(),
             },
         }
 
-
-def _typed(text: str) -> int | float | str:
-    """A parameter's value as its text reads: a whole number, a number, or a text."""
-    for kind in (int, float):
-        try:
-            return kind(text)
-        except ValueError:
-            continue
-    return text
+    def _parameters(self) -> dict[str, Value]:
+        """Pipeline parameters by name; ValueError names one that there is not, or a value it cannot have."""
+        given: dict[str, object] = {
+            "Backbone": self.backbone,
+            "ImageSize": self.image_size,
+            "Epochs": self.epochs,
+            "BaselineEpochs": self.baseline_epochs or math.ceil(self.epochs / 3),
+            "HpoEpochs": self.hpo_epochs or math.ceil(self.epochs / 4),
+            "HpoJobs": self.hpo_jobs,
+            "HpoParallelism": min(self.hpo_parallelism, self.hpo_jobs),
+            "TrainInstanceCount": self.instances,
+            "Seed": self.seed,
+            **self.parameters,
+        }
+        return {name: check(name, value, gpu=_GPU) for name, value in given.items()}
 
 
 def check_surroundings(settings: RunSettings) -> None:

@@ -9,8 +9,11 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
+from infra.settings import Training
 from ops.account import Account
 from ops.errors import OpsError, code, says
+from pipeline.parameters import check, check_together
+from pipeline.search import usual_space
 
 RUNNING = ("Executing", "Stopping")
 _STARTED_SECONDS = 300.0  # how long a run may take to appear after _SUCCESS was put
@@ -92,6 +95,18 @@ def parse_parameters(pairs: list[str]) -> dict[str, str]:
             raise OpsError(f"--parameter {text}: write NAME=VALUE, for example GateAlpha=0.01")
         parsed[name] = value
     return parsed
+
+
+def check_parameters(given: Mapping[str, str], training: Training) -> None:
+    """OpsError names a parameter that there is not, or a value that a job of the run would refuse hours later.
+
+    `training` holds the environment's defaults of those that are not given.
+    """
+    try:
+        values = {name: check(name, text, gpu=training.gpu) for name, text in given.items()}
+        check_together({**training.parameters, **values}, usual_space(training.pretrained), gpu=training.gpu)
+    except ValueError as error:
+        raise OpsError(f"--parameter: {error}") from error
 
 
 def runs(account: Account, limit: int = 10) -> list[Run]:

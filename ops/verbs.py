@@ -122,6 +122,7 @@ class _Counter:
 
 def _start(options: Options, stream: TextIO) -> int:
     parameters = runs.parse_parameters(options.parameter)
+    runs.check_parameters(parameters, load(options.env, parse_overrides(options.overrides)).training)
     account = _account(options)
     arn = runs.start(account, options.prefix, parameters, options.name)
     print(arn, file=stream, flush=True)

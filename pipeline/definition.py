@@ -13,7 +13,7 @@ from typing import Any
 import boto3
 
 from pipeline import sdk
-from pipeline.parameters import Parameters
+from pipeline.declaration import Parameters
 from pipeline.requests import Requests
 from pipeline.settings import PipelineSettings
 from pipeline.steps import InvokeStep, JobStep, ProcessingStep, RegisterStep, TrainingStep, TuningStep
@@ -54,7 +54,7 @@ class _Graph:
 
     def __init__(self, settings: PipelineSettings) -> None:
         self.settings = settings
-        self.parameters = Parameters(settings.parameters, gpu=settings.gpu)
+        self.parameters = Parameters(settings.space, settings.parameters, gpu=settings.gpu)
         self.requests = Requests(settings)
         self.evaluation_file = sdk.PropertyFile(name="Evaluation", output_name="evaluation", path=EVALUATION_FILE)
 
@@ -74,15 +74,15 @@ class _Graph:
         request = self.requests.processing(
             "Preprocess",
             "preprocess",
-            arguments=["--image-size", p.image_size.to_string()],
+            arguments=["--image-size", p["ImageSize"].to_string()],
             # The closing slash keeps `photos` from taking in `photos-old` as well.
-            inputs={"photos": sdk.Join(on="", values=["s3://", self.settings.raw_bucket, "/", p.input_prefix, "/"])},
+            inputs={"photos": sdk.Join(on="", values=["s3://", self.settings.raw_bucket, "/", p["InputPrefix"], "/"])},
             outputs=["train", "validation", "test", "report"],
-            instance_type=p.preprocess_instance_type,
-            instance_count=p.preprocess_instance_count,
+            instance_type=p["PreprocessInstanceType"],
+            instance_count=p["PreprocessInstanceCount"],
             hours=self.settings.limits.preprocess_hours,
             # Environment is part of the step cache's key, and S3 content is not.
-            environment={"TALLY_INPUT_REVISION": p.input_revision},
+            environment={"TALLY_INPUT_REVISION": p["InputRevision"]},
         )
         return ProcessingStep("Preprocess", request, cache_days=CACHE_DAYS)
 
@@ -90,10 +90,10 @@ class _Graph:
         p = self.parameters
         request = self.requests.training(
             "TrainBaseline",
-            hyperparameters=self.hyperparameters(p.baseline_epochs)
+            hyperparameters=self.hyperparameters(p["BaselineEpochs"])
             | {"freeze": "backbone" if self.settings.pretrained else "none"},
             channels=self.channels(preprocess),
-            instance_type=p.baseline_instance_type,
+            instance_type=p["BaselineInstanceType"],
             instance_count=1,
             hours=self.settings.limits.train_hours,
         )
@@ -103,27 +103,28 @@ class _Graph:
         p = self.parameters
         request = self.requests.tuning(
             "Tune",
-            hyperparameters=self.hyperparameters(p.hpo_epochs),
+            hyperparameters=self.hyperparameters(p["HpoEpochs"]),
             channels=self.channels(preprocess),
-            instance_type=p.tune_instance_type,
-            instance_count=p.tune_instance_count,
-            jobs=p.hpo_jobs,
-            parallel=p.hpo_parallelism,
-            epochs=p.hpo_epochs,
-            seed=p.seed,
+            instance_type=p["TuneInstanceType"],
+            instance_count=p["TuneInstanceCount"],
+            jobs=p["HpoJobs"],
+            parallel=p["HpoParallelism"],
+            epochs=p["HpoEpochs"],
+            seed=p["Seed"],
         )
         return TuningStep("Tune", request)
 
     def train(self, preprocess: JobStep, tune: JobStep) -> JobStep:
         p = self.parameters
         best = tune.properties.BestTrainingJob.TunedHyperParameters
-        tuned = {name: best[name] for name in ("lr", "weight_decay", "batch_size", "dropout", "freeze")}
+        tuned = {name: best[name] for name in self.settings.space.names}
         request = self.requests.training(
             "Train",
-            hyperparameters=self.hyperparameters(p.epochs) | tuned,
-            channels=self.channels(preprocess),
-            instance_type=p.train_instance_type,
-            instance_count=p.train_instance_count,
+            hyperparameters=self.hyperparameters(p["Epochs"]) | tuned,
+            # Never empty: a best training job means one that completed, and every job leaves its trial.json.
+            channels=self.channels(preprocess) | {"trials": self.requests.outputs_uri("Tune")},
+            instance_type=p["TrainInstanceType"],
+            instance_count=p["TrainInstanceCount"],
             hours=self.settings.limits.train_hours,
         )
         return TrainingStep("Train", request)
@@ -144,14 +145,14 @@ class _Graph:
         p = self.parameters
         found = champion.properties.Outputs
         options = {
-            "alpha": p.gate_alpha.to_string(),
+            "alpha": p["GateAlpha"].to_string(),
             "champion-name": found["champion_name"],
-            "max-macro-f1-drop": p.max_macro_f1_drop.to_string(),
-            "max-recall-drop": p.max_recall_drop.to_string(),
-            "max-rmse-increase": p.max_rmse_increase.to_string(),
-            "latency-budget-ms": p.latency_budget_ms.to_string(),
-            "gain-that-matters": p.gain_that_matters.to_string(),
-            "seed": p.seed.to_string(),
+            "max-macro-f1-drop": p["MaxMacroF1Drop"].to_string(),
+            "max-recall-drop": p["MaxRecallDrop"].to_string(),
+            "max-rmse-increase": p["MaxRmseIncrease"].to_string(),
+            "latency-budget-ms": p["LatencyBudgetMs"].to_string(),
+            "gain-that-matters": p["GainThatMatters"].to_string(),
+            "seed": p["Seed"].to_string(),
         }
         request = self.requests.processing(
             "Evaluate",
@@ -164,7 +165,7 @@ class _Graph:
                 "baseline": baseline.properties.ModelArtifacts.S3ModelArtifacts,
             },
             outputs=["evaluation"],
-            instance_type=p.evaluate_instance_type,
+            instance_type=p["EvaluateInstanceType"],
             hours=self.settings.limits.evaluate_hours,
         )
         return ProcessingStep("Evaluate", request, property_files=[self.evaluation_file])
@@ -189,7 +190,7 @@ class _Graph:
     def approval(self, register: JobStep) -> sdk.Step:
         return sdk.ConditionStep(
             name="Approval",
-            conditions=[sdk.ConditionEquals(left=self.parameters.approval_mode, right="automatic")],
+            conditions=[sdk.ConditionEquals(left=self.parameters["ApprovalMode"], right="automatic")],
             if_steps=[self.deploy(register)],
             else_steps=[],
             depends_on=[register],  # the package waits for a person or for Deploy, never the other way round
@@ -221,10 +222,10 @@ class _Graph:
         p = self.parameters
         return {
             **self.settings.hyperparameters,
-            "backbone": p.backbone,
-            "image_size": p.image_size.to_string(),
+            "backbone": p["Backbone"],
+            "image_size": p["ImageSize"].to_string(),
             "epochs": epochs.to_string(),
-            "seed": p.seed.to_string(),
+            "seed": p["Seed"].to_string(),
             "weights": "pretrained" if self.settings.pretrained else "none",
         }
 

@@ -1,95 +1,194 @@
-"""Parameters of one execution: what a person may set per run, with defaults that suit AWS."""
+"""Parameters of one execution: what a person may set per run, with defaults that suit AWS, and what is allowed.
 
+The one table of them. Plain data and no SDK, so that every command that takes parameters can check them before anything
+starts: a GateAlpha of 2 would otherwise be found by the last job of a run, after hours of training.
+`pipeline.declaration` declares them to SageMaker.
+"""
+
+import difflib
+import math
 from collections.abc import Mapping
-from typing import Any
+from dataclasses import dataclass
 
-from pipeline.sdk import ParameterFloat, ParameterInteger, ParameterString
+from pipeline.search import SearchSpace
+
+Value = str | int | float
 
 # Closed sets, so that a misspelt type fails when the run starts and not hours later in its last job.
 CPU_INSTANCES = ["ml.m5.xlarge", "ml.m5.2xlarge", "ml.m5.4xlarge", "ml.c5.2xlarge", "ml.c5.4xlarge", "ml.c5.9xlarge"]
 # CUDA 13 wheels need a recent driver: T4 (g4dn) and newer, not V100 (p3). All of these have local disks, encrypted by
 # their hardware, for which SageMaker refuses a key ("VolumeKmsKeyId", ResourceConfig, API reference).
-GPU_INSTANCES = [
-    "ml.g4dn.xlarge",
-    "ml.g4dn.2xlarge",
-    "ml.g4dn.12xlarge",
-    "ml.g5.xlarge",
-    "ml.g5.2xlarge",
-    "ml.g5.12xlarge",
-    "ml.g6.xlarge",
-    "ml.g6.2xlarge",
-    "ml.g6.12xlarge",
-    "ml.g6e.xlarge",
-    "ml.g6e.12xlarge",
-    "ml.p4d.24xlarge",
-    "ml.p5.48xlarge",
-]
+GPUS = {
+    "ml.g4dn.xlarge": 1,
+    "ml.g4dn.2xlarge": 1,
+    "ml.g4dn.12xlarge": 4,
+    "ml.g5.xlarge": 1,
+    "ml.g5.2xlarge": 1,
+    "ml.g5.12xlarge": 4,
+    "ml.g6.xlarge": 1,
+    "ml.g6.2xlarge": 1,
+    "ml.g6.12xlarge": 4,
+    "ml.g6e.xlarge": 1,
+    "ml.g6e.12xlarge": 4,
+    "ml.p4d.24xlarge": 8,
+    "ml.p5.48xlarge": 8,
+}
+GPU_INSTANCES = list(GPUS)
+# Classifiers of torchvision; a test compares. Of any other name TrainBaseline would fail after Preprocess is done.
+BACKBONES = (
+    *("alexnet", "convnext_base", "convnext_large", "convnext_small", "convnext_tiny"),
+    *("densenet121", "densenet161", "densenet169", "densenet201"),
+    *(f"efficientnet_b{size}" for size in range(8)),
+    *("efficientnet_v2_l", "efficientnet_v2_m", "efficientnet_v2_s", "googlenet", "inception_v3", "maxvit_t"),
+    *("mnasnet0_5", "mnasnet0_75", "mnasnet1_0", "mnasnet1_3"),
+    *("mobilenet_v2", "mobilenet_v3_large", "mobilenet_v3_small"),
+    *(f"regnet_{kind}_{size}" for kind in "xy" for size in ("16gf", "1_6gf", "32gf", "3_2gf", "400mf", "800mf", "8gf")),
+    *("regnet_y_128gf", "resnet101", "resnet152", "resnet18", "resnet34", "resnet50"),
+    *("resnext101_32x8d", "resnext101_64x4d", "resnext50_32x4d"),
+    *("shufflenet_v2_x0_5", "shufflenet_v2_x1_0", "shufflenet_v2_x1_5", "shufflenet_v2_x2_0"),
+    *("squeezenet1_0", "squeezenet1_1"),
+    *("swin_b", "swin_s", "swin_t", "swin_v2_b", "swin_v2_s", "swin_v2_t"),
+    *(f"vgg{depth}{norm}" for depth in (11, 13, 16, 19) for norm in ("", "_bn")),
+    *("vit_b_16", "vit_b_32", "vit_h_14", "vit_l_16", "vit_l_32", "wide_resnet101_2", "wide_resnet50_2"),
+)
 
 
-class Parameters:
-    """Every parameter of the pipeline, in the order they are declared.
+@dataclass(frozen=True)
+class Parameter:
+    """A parameter and what it may be. Its default's type is its type; None: a text without a default.
 
-    `defaults` replaces defaults by name; ValueError names a parameter that there is not, or a value it cannot have.
-    `gpu`: training runs on GPUs, else on CPUs; the two need other requests, so a run cannot choose.
+    `choices`: SageMaker is told of them too. `known`: a longer list of texts than SageMaker takes. Numbers lie between
+    `low` and `high`; `inside`: neither of the two is allowed.
     """
 
-    def __init__(self, defaults: Mapping[str, str | int | float] | None = None, *, gpu: bool = True) -> None:
-        training, usual = (GPU_INSTANCES, "ml.g5.xlarge") if gpu else (CPU_INSTANCES, "ml.c5.4xlarge")
-        self.input_prefix = ParameterString("InputPrefix", "photos")
+    name: str
+    default: Value | None
+    choices: tuple[str, ...] = ()
+    known: tuple[str, ...] = ()
+    low: float = -math.inf
+    high: float = math.inf
+    inside: bool = False
+
+    @property
+    def kind(self) -> type[str] | type[int] | type[float]:
+        """str, int or float."""
+        return str if self.default is None else type(self.default)
+
+    @property
+    def allowed(self) -> str:
+        """What it must be, in words."""
+        if self.choices:
+            return f"one of: {', '.join(self.choices)}"
+        if self.known:
+            return f"one of the {len(self.known)} that pipeline/parameters.py lists, such as {self.default}"
+        if self.kind is str:
+            return "a text"
+        noun = "a whole number" if self.kind is int else "a number"
+        if self.low == -math.inf:
+            return noun
+        if self.high == math.inf:
+            return f"{noun} above {self.low:g}"
+        return (
+            f"{noun} {'above' if self.inside else 'from'} {self.low:.10g} {'and below' if self.inside else 'to'} "
+            + (f"{self.high:.10g}")
+        )
+
+    def parse(self, text: str) -> Value:
+        """The value that a person typed; ValueError with the name, the value and what is allowed."""
+        try:
+            return self.check(self.kind(text))
+        except ValueError:
+            raise self._wrong(text) from None
+
+    def check(self, value: object) -> Value:
+        """`value` as the parameter's type; ValueError with the name, the value and what is allowed."""
+        fits = isinstance(value, (int, float) if self.kind is float else self.kind) and not isinstance(value, bool)
+        if not fits or not self._holds(value):
+            raise self._wrong(value)
+        return self.kind(value)  # type: ignore[arg-type]  # an int where a float is wanted becomes one
+
+    def _holds(self, value: object) -> bool:
+        if isinstance(value, str):
+            return value in (self.choices or self.known or (value,))
+        assert isinstance(value, int | float)  # noqa: S101 - what `check` lets through
+        if self.inside:
+            return self.low < value < self.high
+        return self.low <= value <= self.high and math.isfinite(value)
+
+    def _wrong(self, value: object) -> ValueError:
+        near = difflib.get_close_matches(str(value), self.known, n=1)
+        hint = f"; did you mean {near[0]}?" if near else ""
+        return ValueError(f"{self.name} is {value!r}; it must be {self.allowed}{hint}")
+
+
+def table(*, gpu: bool = True) -> dict[str, Parameter]:
+    """Every parameter by name, in the order they are declared.
+
+    `gpu`: training runs on GPUs, else on CPUs; the two need other requests, so a run cannot choose.
+    """
+    training, usual = (tuple(GPU_INSTANCES), "ml.g5.xlarge") if gpu else (tuple(CPU_INSTANCES), "ml.c5.4xlarge")
+    cpu = tuple(CPU_INSTANCES)
+    found = (
+        Parameter("InputPrefix", "photos"),
         # Names the content of the prefix, so it has no default: same value, same photos, Preprocess from the cache.
-        self.input_revision = ParameterString("InputRevision")
+        Parameter("InputRevision", None),
+        Parameter("Backbone", "resnet18", known=BACKBONES),
+        Parameter("ImageSize", 224, low=32, high=1024),
+        Parameter("Epochs", 20, low=1, high=10_000),
+        Parameter("BaselineEpochs", 5, low=1, high=10_000),
+        Parameter("Seed", 0, low=0, high=2**31 - 1),
+        Parameter("HpoJobs", 12, low=1, high=750),  # SageMaker's quota of training jobs of a tuning job
+        Parameter("HpoParallelism", 3, low=1, high=100),
+        Parameter("HpoEpochs", 8, low=1, high=10_000),
+        Parameter("PreprocessInstanceType", "ml.m5.2xlarge", choices=cpu),
+        Parameter("PreprocessInstanceCount", 1, low=1, high=100),
+        Parameter("BaselineInstanceType", usual, choices=training),
+        Parameter("TuneInstanceType", usual, choices=training),
+        Parameter("TuneInstanceCount", 1, low=1, high=100),
+        Parameter("TrainInstanceType", usual, choices=training),
+        Parameter("TrainInstanceCount", 2, low=1, high=100),
+        Parameter("EvaluateInstanceType", "ml.m5.xlarge", choices=cpu),
+        # As `tally.gate.GateSettings` takes them; a test compares.
+        Parameter("GateAlpha", 0.05, low=0, high=1, inside=True),
+        Parameter("GainThatMatters", 0.02, low=0, high=1, inside=True),
+        Parameter("MaxMacroF1Drop", 0.0, low=0, high=1),
+        Parameter("MaxRecallDrop", 0.10, low=0, high=1),
+        Parameter("MaxRmseIncrease", 0.05, low=0, high=4),
+        Parameter("LatencyBudgetMs", 500.0, low=0, inside=True),
+        Parameter("ApprovalMode", "automatic", choices=("automatic", "manual")),
+    )
+    return {parameter.name: parameter for parameter in found}
 
-        self.backbone = ParameterString("Backbone", "resnet18")
-        self.image_size = ParameterInteger("ImageSize", 224)
-        self.epochs = ParameterInteger("Epochs", 20)
-        self.baseline_epochs = ParameterInteger("BaselineEpochs", 5)
-        self.seed = ParameterInteger("Seed", 0)
 
-        self.hpo_jobs = ParameterInteger("HpoJobs", 12)
-        self.hpo_parallelism = ParameterInteger("HpoParallelism", 3)
-        self.hpo_epochs = ParameterInteger("HpoEpochs", 8)
+def check(name: str, value: object, *, gpu: bool = True) -> Value:
+    """`value` as the type of parameter `name`; a text is read as a person types it, anything else must fit.
 
-        self.preprocess_instance_type = ParameterString("PreprocessInstanceType", "ml.m5.2xlarge", CPU_INSTANCES)
-        self.preprocess_instance_count = ParameterInteger("PreprocessInstanceCount", 1)
-        self.baseline_instance_type = ParameterString("BaselineInstanceType", usual, training)
-        self.tune_instance_type = ParameterString("TuneInstanceType", usual, training)
-        self.tune_instance_count = ParameterInteger("TuneInstanceCount", 1)
-        self.train_instance_type = ParameterString("TrainInstanceType", usual, training)
-        self.train_instance_count = ParameterInteger("TrainInstanceCount", 2)
-        self.evaluate_instance_type = ParameterString("EvaluateInstanceType", "ml.m5.xlarge", CPU_INSTANCES)
+    ValueError names a parameter that there is not, or a value it cannot have with what is allowed.
+    """
+    parameters = table(gpu=gpu)
+    if name not in parameters:
+        near = difflib.get_close_matches(name, parameters, n=1)
+        hint = f"did you mean {near[0]}?" if near else f"there are: {', '.join(parameters)}"
+        raise ValueError(f"there is no pipeline parameter {name}; {hint}")
+    parameter = parameters[name]
+    return parameter.parse(value) if isinstance(value, str) else parameter.check(value)
 
-        self.gate_alpha = ParameterFloat("GateAlpha", 0.05)
-        self.gain_that_matters = ParameterFloat("GainThatMatters", 0.02)
-        self.max_macro_f1_drop = ParameterFloat("MaxMacroF1Drop", 0.0)
-        self.max_recall_drop = ParameterFloat("MaxRecallDrop", 0.10)
-        self.max_rmse_increase = ParameterFloat("MaxRmseIncrease", 0.05)
-        self.latency_budget_ms = ParameterFloat("LatencyBudgetMs", 500.0)
-        self.approval_mode = ParameterString("ApprovalMode", "automatic", ["automatic", "manual"])
-        for name, value in (defaults or {}).items():
-            self._set_default(name, value)
 
-    def all(self) -> list[Any]:
-        """The parameters in the order they are declared."""
-        return list(vars(self).values())
+def check_together(values: Mapping[str, Value], space: SearchSpace, *, gpu: bool = True) -> None:
+    """ValueError names parameters that do not go with each other; `values` replace defaults by name.
 
-    def _set_default(self, name: str, value: str | int | float) -> None:
-        known = {parameter.name: parameter for parameter in self.all() if parameter is not self.input_revision}
-        if name not in known:
+    Ranks share every batch, so that their number must divide each batch size that `space` may choose.
+    """
+    full = {name: item.default for name, item in table(gpu=gpu).items()} | dict(values)
+    jobs, parallel = int(full["HpoJobs"] or 0), int(full["HpoParallelism"] or 0)
+    if parallel > jobs:
+        raise ValueError(f"HpoParallelism is {parallel}; it must be at most HpoJobs, which is {jobs}")
+    for step in ("Tune", "Train"):
+        count, kind = int(full[f"{step}InstanceCount"] or 0), str(full[f"{step}InstanceType"])
+        ranks = count * GPUS.get(kind, 1)
+        if odd := [size for size in space.batch_sizes if size % ranks]:
+            each = f" with {GPUS[kind]} GPUs each" if GPUS.get(kind, 1) > 1 else ""
             raise ValueError(
-                f"pipeline setting 'parameters' sets '{name}', which has no default; there are: {', '.join(known)}"
+                f"{step}InstanceCount is {count}{each}: {ranks} ranks cannot share a batch of {odd[0]} photos, "
+                f"which the search may choose; their number must divide {', '.join(map(str, space.batch_sizes))}"
             )
-        parameter = known[name]
-        kind, allowed = _KINDS[type(parameter)]
-        if isinstance(value, bool) or not isinstance(value, kind):
-            raise ValueError(f"pipeline setting 'parameters' sets '{name}' to {value!r}; it must be {allowed}")
-        if (choices := getattr(parameter, "enum_values", None)) and value not in choices:
-            listed = ", ".join(choices)
-            raise ValueError(f"pipeline setting 'parameters' sets '{name}' to {value!r}; it must be one of: {listed}")
-        parameter.default_value = float(value) if isinstance(parameter, ParameterFloat) else value
-
-
-_KINDS: dict[type, tuple[type | tuple[type, ...], str]] = {
-    ParameterString: (str, "a text"),
-    ParameterInteger: (int, "a whole number"),
-    ParameterFloat: ((int, float), "a number"),
-}

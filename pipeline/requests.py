@@ -30,6 +30,13 @@ class Requests:
         execution = ExecutionVariables.PIPELINE_EXECUTION_ID
         return Join(on="/", values=["s3:/", self.settings.artifacts_bucket, "executions", execution, *parts])
 
+    def outputs_uri(self, step: str) -> Any:
+        """The prefix below which the training jobs of a step leave `JOB/output/{model,output}.tar.gz`.
+
+        Checkpoints lie beside it and not below it, so that it can be the channel of a later job.
+        """
+        return self.execution_uri(step, "jobs")
+
     def processing(
         self,
         step: str,
@@ -117,7 +124,7 @@ class Requests:
                     "MaxParallelTrainingJobs": parallel,
                     "MaxRuntimeInSeconds": limits.tune_hours * _HOUR,
                 },
-                "ParameterRanges": self._ranges(),
+                "ParameterRanges": self.settings.space.request(),
                 "RandomSeed": seed,
             },
             "TrainingJobDefinition": {
@@ -157,7 +164,7 @@ class Requests:
             "RoleArn": self.settings.training_role,
             "InputDataConfig": [_channel(name, uri) for name, uri in channels.items()],
             "OutputDataConfig": {
-                "S3OutputPath": self.execution_uri(step),
+                "S3OutputPath": self.outputs_uri(step),
                 "KmsKeyId": self.settings.kms_key,
             },
             "ResourceConfig": {
@@ -200,19 +207,6 @@ class Requests:
             "Strategy": "Hyperband",
             "StrategyConfig": {"HyperbandStrategyConfig": resources},
             "TrainingJobEarlyStoppingType": "Off",
-        }
-
-    def _ranges(self) -> Request:
-        space = self.settings.space
-        return {
-            "ContinuousParameterRanges": [
-                {"Name": name, "MinValue": repr(low), "MaxValue": repr(high), "ScalingType": "Logarithmic"}
-                for name, (low, high) in (("lr", space.lr), ("weight_decay", space.weight_decay))
-            ],
-            "CategoricalParameterRanges": [
-                {"Name": name, "Values": [str(value) for value in getattr(space, name)]}
-                for name in ("batch_size", "dropout", "freeze")
-            ],
         }
 
     def _vpc(self) -> Request:

@@ -5,43 +5,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any
 
+from pipeline.search import SearchSpace, usual_space
+
 STRATEGIES = ("Bayesian", "Hyperband")
-
-
-@dataclass(frozen=True, kw_only=True)
-class SearchSpace:
-    """Hyperparameters that the tuning job searches: two logarithmic ranges (low, high) and three lists of choices."""
-
-    lr: tuple[float, float]
-    weight_decay: tuple[float, float]
-    batch_size: tuple[int, ...]  # photos a step over all instances
-    dropout: tuple[float, ...]
-    freeze: tuple[str, ...]
-
-    def __post_init__(self) -> None:
-        for name in ("lr", "weight_decay"):
-            low, high = getattr(self, name)
-            if not 0 < low < high:
-                raise ValueError(f"search space '{name}' is ({low}, {high}); a logarithmic range needs 0 < low < high")
-        for name in ("batch_size", "dropout", "freeze"):
-            if not 1 <= len(getattr(self, name)) <= 30:
-                raise ValueError(f"search space '{name}' has {len(getattr(self, name))} choices; it must have 1 to 30")
-
-
-FINE_TUNING = SearchSpace(
-    lr=(1e-5, 3e-3),
-    weight_decay=(1e-5, 1e-1),
-    batch_size=(32, 64, 128),
-    dropout=(0.0, 0.2, 0.4),
-    freeze=("none", "backbone", "all_but_last_stage"),
-)
-FROM_SCRATCH = SearchSpace(
-    lr=(1e-4, 1e-2),
-    weight_decay=(1e-5, 1e-1),
-    batch_size=(32, 64, 128),
-    dropout=(0.0, 0.2, 0.4),
-    freeze=("none",),  # a frozen backbone of random weights cannot learn
-)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,7 +51,7 @@ class PipelineSettings:
     pretrained: bool = True  # False: train from random weights
     weights_uri: str | None = None  # S3 prefix of pretrained weights; None: those baked into the image
     tuning_strategy: str = "Bayesian"
-    search_space: SearchSpace | None = None  # None: FINE_TUNING or FROM_SCRATCH
+    search_space: SearchSpace | None = None  # None: the usual one, see `pipeline.search`
     hyperparameters: Mapping[str, str] = field(default_factory=dict)  # fixed for every training job
     tags: Mapping[str, str] = field(default_factory=dict)  # of every job, by which costs are counted
     parameters: Mapping[str, str | int | float] = field(default_factory=dict)  # defaults of `pipeline.parameters`
@@ -113,27 +79,17 @@ class PipelineSettings:
             )
         if self.weights_uri and not self.pretrained:
             raise ValueError("pipeline setting 'weights_uri' is set but 'pretrained' is false; drop one of the two")
-        if clash := sorted(set(self.hyperparameters) & _OWNED):
+        if clash := sorted(set(self.hyperparameters) & (_OWNED | set(self.space.names))):
             raise ValueError(f"pipeline setting 'hyperparameters' sets {clash}, which the pipeline itself decides")
 
     @property
     def space(self) -> SearchSpace:
         """What the tuning job searches."""
-        return self.search_space or (FINE_TUNING if self.pretrained else FROM_SCRATCH)
+        return self.search_space or usual_space(self.pretrained)
 
 
-_OWNED = {
-    "backbone",
-    "image_size",
-    "epochs",
-    "weights",
-    "seed",
-    "lr",
-    "weight_decay",
-    "batch_size",
-    "dropout",
-    "freeze",
-}
+# What parameters and settings of the pipeline say of every training job; what is searched comes on top.
+_OWNED = {"backbone", "image_size", "epochs", "weights", "seed", "freeze"}
 
 
 def _region_of(arn: str) -> str | None:

@@ -18,12 +18,12 @@ FORBIDDEN = {
     "lambda": OURS | TORCH | {"sagemaker", "aws_cdk", "numpy", "PIL"},
     "pipeline": OURS - {"pipeline"} | TORCH,
     "infra": OURS - {"infra", "pipeline"} | TORCH,
-    "ops": OURS - {"ops", "infra"} | TORCH | {"aws_cdk", "sagemaker"},
+    "ops": OURS - {"ops", "infra", "pipeline"} | TORCH | {"aws_cdk", "sagemaker"},
     "local": {"tally", "app"} | TORCH | {"aws_cdk", "sagemaker"},
     "clients": OURS | TORCH | AWS - {"botocore"},  # botocore signs, in tally_client.iam alone
 }
-# What ops and local may know of infra: names and settings, which load no CDK.
-PLAIN = {"infra.names", "infra.settings"}
+# What ops and local may know of infra and pipeline: names, settings and parameters, which load neither CDK nor SDK.
+PLAIN = {"infra.names", "infra.settings", "pipeline.parameters", "pipeline.search"}
 
 
 def imports(file: Path) -> set[str]:
@@ -47,9 +47,9 @@ def test_arrows_point_down(folder: str) -> None:
 @pytest.mark.parametrize("folder", ["ops", "local"])
 def test_operating_needs_no_cdk(folder: str) -> None:
     for file in (ROOT / folder).rglob("*.py"):
-        named = re.findall(r"^\s*(?:from|import) (infra[\w.]*)", file.read_text(), re.M)
+        named = re.findall(r"^\s*(?:from|import) ((?:infra|pipeline)\b[\w.]*)", file.read_text(), re.M)
         assert set(named) <= PLAIN, file
-    code = "import sys, infra.names, infra.settings; assert 'aws_cdk' not in sys.modules"
+    code = f"import sys, {', '.join(sorted(PLAIN))}; assert not {{'aws_cdk', 'sagemaker'}} & set(sys.modules)"
     subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True)
 
 

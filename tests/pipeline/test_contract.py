@@ -1,6 +1,7 @@
 """The definition and the containers' code agree: options, hyperparameters, metrics, and what the gate writes."""
 
 import re
+from collections.abc import Callable
 from dataclasses import fields
 from typing import Any
 
@@ -8,9 +9,11 @@ import pytest
 
 from pipeline.definition import SUMMARY
 from pipeline.metrics import METRICS, OBJECTIVE, metric_definitions
-from pipeline.settings import FINE_TUNING, FROM_SCRATCH
+from pipeline.parameters import BACKBONES, table
+from pipeline.search import FINE_TUNING, FROM_SCRATCH
+from tally.errors import TallyError
 from tally.gate import GateSettings, decide
-from tally.settings import FREEZE, TrainingSettings
+from tally.settings import TrainingSettings
 from tests.pipeline.walk import steps
 
 # As `tally.trainer` prints it; the numbers are in every form that `:.6g` has.
@@ -60,13 +63,11 @@ def test_every_hyperparameter_is_one_that_training_knows(definition: dict[str, A
 
 
 @pytest.mark.parametrize("space", [FINE_TUNING, FROM_SCRATCH], ids=["fine tuning", "from scratch"])
-def test_training_accepts_the_corners_of_the_search_space(space: Any) -> None:
-    assert set(space.freeze) <= set(FREEZE)
-    for lr, decay, batch, dropout in zip(
-        space.lr, space.weight_decay, space.batch_size[:: len(space.batch_size) - 1], space.dropout[::2], strict=True
-    ):
-        values = {"lr": repr(lr), "weight_decay": repr(decay), "batch_size": str(batch), "dropout": str(dropout)}
-        assert TrainingSettings.from_hyperparameters(values).lr == lr
+def test_training_accepts_every_end_of_the_search_space(space: Any) -> None:
+    for name, item in space.ranges.items():
+        for text in item.ends():
+            read = getattr(TrainingSettings.from_hyperparameters({name: text}), name)
+            assert type(read)(text) == read
 
 
 def test_the_gate_parameters_default_to_the_gates_own_values(definition: dict[str, Any]) -> None:
@@ -80,6 +81,46 @@ def test_the_gate_parameters_default_to_the_gates_own_values(definition: dict[st
         "max_rmse_increase": defaults["MaxRmseIncrease"],
         "latency_budget_ms": defaults["LatencyBudgetMs"],
     }.items() <= vars(gate).items()
+
+
+GATE = {
+    "GateAlpha": "alpha",
+    "GainThatMatters": "gain_that_matters",
+    "MaxMacroF1Drop": "max_macro_f1_drop",
+    "MaxRecallDrop": "max_recall_drop",
+    "MaxRmseIncrease": "max_rmse_increase",
+    "LatencyBudgetMs": "latency_budget_ms",
+}
+WHERE = [(name, value) for name in GATE for value in (-1e-9, 0.0, 1e-9, 0.5, 1.0, 1 + 1e-9, 4.0, 4 + 1e-9, 1e9)]
+
+
+@pytest.mark.parametrize(("name", "value"), WHERE, ids=lambda value: str(value))
+def test_a_gate_parameter_is_refused_exactly_where_the_gate_would_refuse_it(name: str, value: float) -> None:
+    def accepts(take: Callable[[], object], error: type[Exception]) -> bool:
+        try:
+            take()
+        except error:
+            return False
+        return True
+
+    by_gate = accepts(lambda: GateSettings(**{GATE[name]: value}), TallyError)
+    assert accepts(lambda: table()[name].check(value), ValueError) == by_gate
+
+
+@pytest.mark.parametrize("name", ["ImageSize", "Epochs", "Seed"])
+def test_training_accepts_the_ends_of_a_parameter_and_nothing_beyond(name: str) -> None:
+    parameter, key = table()[name], "image_size" if name == "ImageSize" else name.lower()
+    for value in (parameter.low, parameter.high):
+        TrainingSettings.from_hyperparameters({key: str(int(value))})
+    for value in (parameter.low - 1, parameter.high + 1):
+        with pytest.raises(TallyError, match=key):
+            TrainingSettings.from_hyperparameters({key: str(int(value))})
+
+
+def test_the_backbones_are_those_of_torchvision() -> None:
+    from torchvision import models
+
+    assert sorted(BACKBONES) == models.list_models(module=models)
 
 
 def test_what_the_definition_reads_from_the_verdict_is_there() -> None:

@@ -15,7 +15,8 @@ from pipeline.checks import model
 from pipeline.checks.expressions import references
 from pipeline.definition import SUMMARY, build
 from pipeline.parameters import CPU_INSTANCES, GPU_INSTANCES
-from pipeline.settings import PipelineSettings, SearchSpace, example_settings
+from pipeline.search import Choice, SearchSpace, Span
+from pipeline.settings import PipelineSettings, example_settings
 from pipeline.steps import ProcessingStep, RegisterStep, TrainingStep, TuningStep
 from tests.pipeline.walk import SNAPSHOT, expressions, snapshot, steps
 
@@ -179,10 +180,24 @@ def test_every_execution_writes_below_its_own_prefix(definition: dict[str, Any])
         for keys, body in expressions(definition)
         if keys[-1] in ("S3Uri", "S3OutputPath") and "Std:Join" in body and "s3:/" in body["Std:Join"]["Values"]
     ]
-    assert len(places) == 5 + 3 + 3  # processing outputs, training outputs, checkpoints
+    assert len(places) == 5 + 3 + 3 + 1  # processing outputs, training outputs, checkpoints, the channel of trials
     for values in places:
         assert values[:4] == ["s3:/", "tally-artifacts", "executions", {"Get": "Execution.PipelineExecutionId"}]
-    assert len({json.dumps(values) for values in places}) == len(places)
+    assert len({json.dumps(values) for values in places}) == len(places) - 1  # Train reads what the trials wrote
+
+
+def test_the_outputs_of_the_trials_are_a_channel_of_train_without_their_checkpoints(definition: dict[str, Any]) -> None:
+    train, trial = (request(step(definition, name)) for name in ("Train", "Tune"))
+    channels = {item["ChannelName"]: item["DataSource"]["S3DataSource"] for item in train["InputDataConfig"]}
+    assert channels["trials"]["S3DataType"] == "S3Prefix"
+    assert channels["trials"]["S3Uri"] == trial["OutputDataConfig"]["S3OutputPath"]
+    read, checkpoints = (
+        uri["Std:Join"]["Values"] for uri in (channels["trials"]["S3Uri"], trial["CheckpointConfig"]["S3Uri"])
+    )
+    assert checkpoints[: len(read)] != read  # they would be gigabytes
+    # It exists when Train starts: the step waits for a best trial, which is one that completed and left its outputs.
+    assert "Tune" in references(train["HyperParameters"])
+    assert "trials" not in json.dumps(request(step(definition, "TrainBaseline")))
 
 
 def test_preprocess_is_cached_by_the_revision_of_its_input(definition: dict[str, Any]) -> None:
@@ -247,19 +262,25 @@ def test_weights_of_ones_own_arrive_as_a_channel() -> None:
     definition = build(example_settings(weights_uri="s3://bucket/weights"))
     for name in ("TrainBaseline", "Tune", "Train"):
         channels = {item["ChannelName"]: item for item in request(step(definition, name))["InputDataConfig"]}
-        assert set(channels) == {"train", "validation", "weights"}
+        assert set(channels) - {"trials"} == {"train", "validation", "weights"}
         assert channels["weights"]["DataSource"]["S3DataSource"]["S3Uri"] == "s3://bucket/weights"
 
 
 def test_fixed_hyperparameters_and_a_search_space_reach_every_training_job() -> None:
-    space = SearchSpace(lr=(0.1, 1.0), weight_decay=(1e-9, 1e-8), batch_size=(8,), dropout=(0.5,), freeze=("none",))
+    space = SearchSpace({"lr": Span(0.1, 1.0), "emd": Span(1e-9, 1.0, logarithmic=True), "batch_size": Choice((8,))})
     definition = build(example_settings(hyperparameters={"workers": "0"}, search_space=space))
     tune = step(definition, "Tune")["Arguments"]
     assert tune["TrainingJobDefinition"]["StaticHyperParameters"]["workers"] == "0"
-    assert step(definition, "Train")["Arguments"]["HyperParameters"]["workers"] == "0"
+    values = step(definition, "Train")["Arguments"]["HyperParameters"]
+    assert values["workers"] == "0"
+    best = "Steps.Tune.BestTrainingJob.TunedHyperParameters"
+    assert {name: values[name] for name in space.names} == {name: {"Get": f"{best}['{name}']"} for name in space.names}
     ranges = tune["HyperParameterTuningJobConfig"]["ParameterRanges"]
     assert {"Name": "batch_size", "Values": ["8"]} in ranges["CategoricalParameterRanges"]
-    assert [item["MinValue"] for item in ranges["ContinuousParameterRanges"]] == ["0.1", "1e-09"]
+    assert [(item["MinValue"], item["ScalingType"]) for item in ranges["ContinuousParameterRanges"]] == [
+        ("0.1", "Linear"),
+        ("1e-09", "Logarithmic"),
+    ]
 
 
 # A misspelt property

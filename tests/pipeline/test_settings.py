@@ -5,7 +5,8 @@ from typing import Any
 import pytest
 
 from pipeline import build
-from pipeline.settings import FINE_TUNING, FROM_SCRATCH, Limits, SearchSpace, example_settings
+from pipeline.search import FINE_TUNING, FROM_SCRATCH, Choice, SearchSpace, Span
+from pipeline.settings import Limits, example_settings
 
 WRONG: list[tuple[dict[str, Any], str]] = [
     ({"kms_key": ""}, "pipeline setting 'kms_key' is empty"),
@@ -34,18 +35,26 @@ def test_limits_are_at_least_one() -> None:
 
 
 @pytest.mark.parametrize(
-    ("changes", "message"),
+    ("ranges", "message"),
     [
-        ({"lr": (0.0, 1.0)}, "'lr' is"),
-        ({"weight_decay": (1.0, 1.0)}, "'weight_decay' is"),
-        ({"freeze": ()}, "'freeze' has 0 choices"),
-        ({"batch_size": tuple(range(31))}, "'batch_size' has 31 choices"),
+        ({"lr": Span(0.0, 1.0, logarithmic=True)}, "'lr' is .*; a logarithmic range needs 0 < low < high"),
+        ({"emd": Span(1.0, 1.0)}, "'emd' is .*; a range needs low < high"),
+        ({"freeze": Choice(())}, "'freeze' has 0 choices"),
+        ({"batch_size": Choice(tuple(range(31)))}, "'batch_size' has 31 choices"),
+        ({}, "has 0 hyperparameters; it must have 1 to 30"),
     ],
-    ids=["zero in a logarithmic range", "an empty range", "no choice", "too many choices"],
+    ids=["zero in a logarithmic range", "an empty range", "no choice", "too many choices", "nothing to search"],
 )
-def test_a_search_space_that_sagemaker_would_refuse_is_refused(changes: dict[str, Any], message: str) -> None:
+def test_a_search_space_that_sagemaker_would_refuse_is_refused(ranges: Any, message: str) -> None:
     with pytest.raises(ValueError, match=message):
-        SearchSpace(**(vars(FINE_TUNING) | changes))
+        SearchSpace(ranges)
+
+
+def test_what_is_searched_cannot_be_fixed_as_well() -> None:
+    space = SearchSpace({"emd": Span(0.0, 1.0)})
+    example_settings(hyperparameters={"lr": "1"}, search_space=space)
+    with pytest.raises(ValueError, match=r"sets \['emd'\], which the pipeline itself decides"):
+        example_settings(hyperparameters={"emd": "1"}, search_space=space)
 
 
 def test_the_search_space_depends_on_pretrained_weights() -> None:
@@ -56,12 +65,22 @@ def test_the_search_space_depends_on_pretrained_weights() -> None:
 WRONG_PARAMETERS: list[tuple[dict[str, Any], str]] = [
     ({"Epoch": 3}, r"'parameters' sets 'Epoch', which has no default; there are: InputPrefix, Backbone, "),
     ({"InputRevision": "a"}, "sets 'InputRevision', which has no default"),  # the same for every run: a stale cache
-    ({"Epochs": "3"}, "sets 'Epochs' to '3'; it must be a whole number"),
-    ({"Epochs": 2.5}, "sets 'Epochs' to 2.5; it must be a whole number"),
-    ({"Seed": True}, "sets 'Seed' to True; it must be a whole number"),
-    ({"GateAlpha": "low"}, "sets 'GateAlpha' to 'low'; it must be a number"),
-    ({"Backbone": 18}, "sets 'Backbone' to 18; it must be a text"),
-    ({"TrainInstanceType": "ml.p3.2xlarge"}, r"to 'ml.p3.2xlarge'; it must be one of: ml\.g4dn"),
+    ({"Epochs": "3"}, "Epochs is '3'; it must be a whole number from 1 to 10000"),
+    ({"Epochs": 2.5}, "Epochs is 2.5; it must be a whole number"),
+    ({"Epochs": 0}, "Epochs is 0; it must be a whole number from 1 to 10000"),
+    ({"Seed": True}, "Seed is True; it must be a whole number"),
+    ({"GateAlpha": "low"}, "GateAlpha is 'low'; it must be a number above 0 and below 1"),
+    ({"GateAlpha": 2}, "GateAlpha is 2; it must be a number above 0 and below 1"),
+    ({"LatencyBudgetMs": float("inf")}, "LatencyBudgetMs is inf; it must be a number above 0"),
+    ({"Backbone": 18}, "Backbone is 18; it must be one of the 80 that pipeline/parameters.py lists, such as resnet18"),
+    ({"Backbone": "resnet19"}, "Backbone is 'resnet19'; .*; did you mean resnet18?"),
+    ({"TrainInstanceType": "ml.p3.2xlarge"}, r"is 'ml.p3.2xlarge'; it must be one of: ml\.g4dn"),
+    ({"HpoJobs": 2}, "HpoParallelism is 3; it must be at most HpoJobs, which is 2"),
+    ({"TrainInstanceCount": 3}, "TrainInstanceCount is 3: 3 ranks cannot share a batch of 32 photos"),
+    (
+        {"TrainInstanceType": "ml.p4d.24xlarge", "TrainInstanceCount": 8},
+        "TrainInstanceCount is 8 with 8 GPUs each: 64 ranks cannot share a batch of 32",
+    ),
     ({"ApprovalMode": "never"}, "it must be one of: automatic, manual"),
 ]
 
@@ -73,11 +92,11 @@ def test_a_wrong_default_of_a_parameter_is_refused(parameters: dict[str, Any], m
 
 
 def test_defaults_of_parameters_replace_those_of_the_pipeline_and_nothing_else(definition: dict[str, Any]) -> None:
-    changes = {"Epochs": 3, "GateAlpha": 1, "Backbone": "resnet50", "EvaluateInstanceType": "ml.c5.2xlarge"}
+    changes = {"Epochs": 3, "MaxRecallDrop": 1, "Backbone": "resnet50", "EvaluateInstanceType": "ml.c5.2xlarge"}
     changed = build(example_settings(parameters=changes))
     before, after = (
         {item["Name"]: item.get("DefaultValue") for item in each["Parameters"]} for each in (definition, changed)
     )
-    assert after == before | {**changes, "GateAlpha": 1.0}
-    assert isinstance(after["GateAlpha"], float)  # SageMaker refuses a whole number as the default of a Float
+    assert after == before | {**changes, "MaxRecallDrop": 1.0}
+    assert isinstance(after["MaxRecallDrop"], float)  # SageMaker refuses a whole number as the default of a Float
     assert changed["Steps"] == definition["Steps"]
