@@ -28,6 +28,7 @@ from tally.labels import COUNTS
 from tally.letterbox import PREPROCESSING
 from tally.metrics import expected_calibration_error
 from tally.network import Mirrored, PhotoNetwork
+from tally.provenance import TrainedOn, counts_by_source
 from tally.settings import TrainingSettings
 
 MODEL_FORMAT = "tally-model/1"
@@ -90,6 +91,7 @@ def export_model(
             {name: value.contiguous() for name, value in network.state_dict().items()},
             directory / "weights.safetensors",
         )
+        TrainedOn.of(train, validation).write(directory)
         description = json.dumps(_describe(settings, train, validation, calibration), indent=2, sort_keys=True)
         (directory / "model.json").write_text(description + "\n", encoding="utf-8")
     except (OSError, SafetensorError) as error:
@@ -149,6 +151,7 @@ def _describe(settings: TrainingSettings, train: Split, validation: Split, calib
         "train_sha256": train.sha256,
         "validation_sha256": validation.sha256,
         "photos": {"train": len(train), "validation": len(validation)},
+        "counts_by_source": counts_by_source(train),
         "settings": settings.as_dict(),
         "git_commit": os.environ.get("TALLY_GIT_COMMIT", "unknown"),
         "training_job": os.environ.get("TRAINING_JOB_NAME", "unknown"),

@@ -129,15 +129,23 @@ def test_a_gain_from_a_single_group_does_not_promote() -> None:
     assert judge(cells, groups=groups).verdict == "underpowered"
 
 
-def test_a_gain_over_photos_that_is_a_significant_loss_over_groups_is_rejected() -> None:
-    # One large group wins 30 photos, 25 small ones lose one photo each.
-    groups = [str(i) for i in range(25)] + ["large"] * 30 + ["rest"] * 2
-    found = judge((0, 25, 30, 2), groups=groups)
-    assert found.gain > 0
-    assert found.group_gain == pytest.approx((-25 + 1 + 0) / 27)
+def test_every_photo_weighs_the_same_whatever_its_group() -> None:
+    # Seven groups win 30 photos each; 25 single ones are lost: a loss in the mean of the groups, a gain over photos.
+    groups = [f"single{i}" for i in range(25)] + [f"large{i // 30}" for i in range(210)]
+    found = judge((0, 25, 210, 0), groups=groups)
+    assert found.gain == pytest.approx((210 - 25) / 235)
+    assert found.group_gain == pytest.approx((7 - 25) / 32)
     assert found.p_value < 0.05
-    assert found.verdict == "reject"
-    assert found.reason.endswith("but loses 88.9 points in the mean of the groups.")
+    assert found.verdict == "promote"
+    # The same photos lost: the mean of the groups does not save a challenger that is worse over photos.
+    assert judge((0, 210, 25, 0), groups=[*groups[25:], *groups[:25]]).verdict == "reject"
+
+
+def test_a_gain_that_one_large_group_makes_alone_is_not_promoted() -> None:
+    groups = [str(i) for i in range(25)] + ["large"] * 60
+    found = judge((0, 25, 60, 0), groups=groups)
+    assert found.gain > 0.4
+    assert found.verdict == "underpowered"
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,6 @@
 """The gate's numbers against published values, other libraries, hand computation and simulation."""
 
 import math
-from fractions import Fraction
 
 import numpy as np
 import numpy.typing as npt
@@ -9,10 +8,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from mlxtend.evaluate import mcnemar as mlxtend_mcnemar
-from scipy.stats import chi2, norm
+from scipy.stats import chi2, norm, permutation_test
+from statsmodels.regression.linear_model import OLS
 from statsmodels.stats.contingency_tables import mcnemar as statsmodels_mcnemar
 
-from tally.gate.mcnemar import ENUMERABLE, chi_squared, clustered, durkalski, exact
+from tally.gate.mcnemar import chi_squared, clustered, exact, obuchowski
 from tally.gate.pairs import Pairs
 from tally.gate.power import effective_photos, gain_interval, power, smallest_detectable_gain
 
@@ -104,8 +104,8 @@ groups_of_counts = st.lists(
 def test_clustered_p_is_symmetric_a_probability_and_above_its_mid_p(groups: list[tuple[int, int, int]]) -> None:
     pairs = pairs_from(*zip(*groups, strict=True))
     swapped = Pairs(both=pairs.both, b=pairs.c, c=pairs.b, neither=pairs.neither)
-    found, mirrored = clustered(pairs.group_gains), clustered(swapped.group_gains)
-    assert 0 <= found.mid_p <= found.p_value <= 1
+    found, mirrored = clustered(pairs.differences), clustered(swapped.differences)
+    assert 0 < found.mid_p <= found.p_value <= 1
     assert found.p_value == pytest.approx(mirrored.p_value)
     assert found.statistic == pytest.approx(mirrored.statistic)
     low, high = gain_interval(pairs, 0.05)
@@ -115,44 +115,54 @@ def test_clustered_p_is_symmetric_a_probability_and_above_its_mid_p(groups: list
 
 @settings(max_examples=60, deadline=None)
 @given(st.integers(0, 200), st.integers(0, 200), st.integers(0, 200))
-def test_durkalski_with_one_photo_a_group_is_mcnemar_without_correction(b: int, c: int, same: int) -> None:
-    gains = np.repeat([-1.0, 1.0, 0.0], [b, c, same])
-    assert durkalski(gains) == pytest.approx(chi_squared(b, c, corrected=False))
-    if b + c > ENUMERABLE:
-        assert clustered(gains).p_value == pytest.approx(
-            statsmodels_mcnemar([[0, b], [c, 0]], exact=False, correction=False).pvalue
-        )
-    elif b + c:
-        assert clustered(gains).p_value == pytest.approx(exact(b, c).p_value)
-        assert clustered(gains).mid_p == pytest.approx(exact(b, c).mid_p)
+def test_the_clustered_test_with_one_photo_a_group_is_mcnemars_exact_test(b: int, c: int, same: int) -> None:
+    differences = np.repeat([-1, 1, 0], [b, c, same])
+    found = clustered(differences)
+    assert (found.p_value, found.mid_p) == pytest.approx((exact(b, c).p_value, exact(b, c).mid_p))
+    if b + c:
+        groups = b + c + same
+        plain = statsmodels_mcnemar([[same, b], [c, 0]], exact=False, correction=False).statistic
+        assert found.statistic == pytest.approx(plain * (groups - 1) / groups)
 
 
-def test_durkalski_by_hand() -> None:
+def test_the_clustered_test_by_hand() -> None:
     # Groups of 4, 2, 5 and 1 photos; the challenger alone is right on 2, 1, 0, 1, the champion on 0, 0, 2, 0.
     pairs = pairs_from([4, 2, 5, 1], [0, 0, 2, 0], [2, 1, 0, 1])
-    # d = 1/2, 1/2, -2/5, 1: sum 8/5, squares 1/4 + 1/4 + 4/25 + 1 = 83/50
-    assert durkalski(pairs.group_gains) == pytest.approx(float(Fraction(64, 25) / Fraction(83, 50)))
-    # Of the 16 sign patterns |sum| >= 1.6 in: 2.4, 1.6 and their mirrors.
-    assert clustered(pairs.group_gains).p_value == pytest.approx(4 / 16)
+    # d = 2, 1, -2, 1: sum 2, squares 10, and (4 - 1) / 4
+    assert obuchowski(pairs.differences) == pytest.approx(4 / 10 * 3 / 4)
+    # Of the 16 sign patterns the sums are +-6 (once each), +-4 (twice each), +-2 (three times each), 0 (four times).
+    found = clustered(pairs.differences)
+    assert found.p_value == pytest.approx((2 * 1 + 2 * 2 + 2 * 3) / 16)
+    assert found.mid_p == pytest.approx((2 * 1 + 2 * 2 + 3) / 16)
 
 
-def test_durkalski_of_the_r_packages_example() -> None:
-    # clust.bin.pair, help of durkalski.test: 5 groups given as cells a, b, c, d
-    a, b, c, d = ([1, 3, 0, 1, 2], [51, 67, 44, 58, 47], [18, 26, 43, 21, 28], [0, 2, 1, 3, 4])
-    sizes = np.sum([a, b, c, d], axis=0)
-    gains = [Fraction(y - x, int(n)) for x, y, n in zip(b, c, sizes, strict=True)]
-    by_fractions = sum(gains) ** 2 / sum(gain**2 for gain in gains)
-    assert durkalski(pairs_from(sizes, b, c).group_gains) == pytest.approx(float(by_fractions))
+@settings(max_examples=30, deadline=None)
+@given(st.lists(st.integers(-6, 6), min_size=2, max_size=9))
+def test_clustered_p_is_scipys_exact_permutation_test(differences: list[int]) -> None:
+    oracle = permutation_test((np.array(differences),), np.sum, permutation_type="samples", n_resamples=np.inf)
+    assert clustered(differences).p_value == pytest.approx(oracle.pvalue)
 
 
-def test_few_groups_are_enumerated_and_many_agree_with_chi_squared() -> None:
+def test_obuchowskis_statistic_from_her_variances_and_covariance() -> None:
+    # clust.bin.pair, help of clust.bin.pair: 5 groups given as cells a, b, c, d
+    a, b, c, d = (
+        np.array(cell) for cell in ([1, 3, 0, 1, 2], [51, 67, 44, 58, 47], [18, 26, 43, 21, 28], [0, 2, 1, 3, 4])
+    )
+    n, k = a + b + c + d, len(a)
+    one, other, photos = a + b, a + c, n.sum()
+    pooled = (one.sum() + other.sum()) / (2 * photos)
+    scale = k / (k - 1) / photos**2
+    variances = [scale * ((x - n * pooled) ** 2).sum() for x in (one, other)]
+    covariance = scale * ((one - n * pooled) * (other - n * pooled)).sum()
+    statistic = ((one.sum() - other.sum()) / photos) ** 2 / (sum(variances) - 2 * covariance)
+    assert obuchowski(pairs_from(n, b, c).differences) == pytest.approx(statistic)
+
+
+def test_small_p_values_keep_their_digits_and_large_sets_are_quick() -> None:
+    assert clustered(np.full(200, 3)).p_value == pytest.approx(2.0 * 2**-200, rel=1e-9)
     generator = np.random.default_rng(5)
-    gains = generator.normal(0.15, 0.5, ENUMERABLE)
-    enumerated = clustered(gains).p_value
-    assert enumerated == pytest.approx(float(chi2.sf(durkalski(gains), 1)), abs=0.02)
-    assert enumerated != float(chi2.sf(durkalski(gains), 1))
-    many = generator.normal(0.05, 0.5, ENUMERABLE + 1)
-    assert clustered(many).p_value == float(chi2.sf(durkalski(many), 1))
+    many = generator.integers(-9, 10, 3_000)
+    assert clustered(many).p_value == pytest.approx(float(chi2.sf(obuchowski(many), 1)), rel=0.01)
 
 
 def correlated_groups(generator: np.random.Generator, groups: int) -> tuple[npt.NDArray[np.int64], ...]:
@@ -169,12 +179,37 @@ def test_equal_models_on_correlated_photos_pass_no_more_often_than_alpha(groups:
     runs = 1_000
     wrong = naive = 0
     for _ in range(runs):
-        sizes, b, c = correlated_groups(generator, groups)
-        wrong += clustered((c - b) / sizes).p_value < 0.05
+        _, b, c = correlated_groups(generator, groups)
+        wrong += clustered(c - b).p_value < 0.05
         naive += exact(int(b.sum()), int(c.sum())).p_value < 0.05
     assert wrong / runs < 0.05 + 3 * math.sqrt(0.05 * 0.95 / runs)
     assert wrong / runs > 0.02
     assert naive / runs > 0.15  # what ignoring groups would have cost
+
+
+def test_models_that_are_equal_over_photos_and_not_over_groups_pass_no_more_often_than_alpha() -> None:
+    # The challenger wins in 10 groups of 18 photos and loses as many photos in 180 groups of one.
+    generator = np.random.default_rng(11)
+    sizes, runs = np.repeat([18, 1], [10, 180]), 600
+    lean = np.repeat([0.7, 0.3], [10, 180])
+    wrong = by_groups = 0
+    for _ in range(runs):
+        discordant = generator.binomial(sizes, 0.5)
+        c = generator.binomial(discordant, lean)
+        wrong += clustered(2 * c - discordant).p_value < 0.05
+        mean = (2 * c - discordant) / sizes
+        by_groups += chi2.sf(mean.sum() ** 2 / (mean**2).sum(), 1) < 0.05  # Durkalski's, which weighs groups alike
+    assert wrong / runs < 0.05 + 3 * math.sqrt(0.05 * 0.95 / runs)
+    assert by_groups / runs > 0.5
+
+
+def test_the_interval_is_as_wide_as_statsmodels_cluster_robust_one() -> None:
+    generator = np.random.default_rng(2)
+    sizes, b, c = correlated_groups(generator, 120)
+    by_photo = np.concatenate([np.repeat([-1.0, 1.0, 0.0], cells) for cells in zip(b, c, sizes - b - c, strict=True)])
+    number = np.repeat(np.arange(120), sizes)
+    fit = OLS(by_photo, np.ones(len(by_photo))).fit(cov_type="cluster", cov_kwds={"groups": number}, use_t=True)
+    assert gain_interval(pairs_from(sizes, b, c), 0.05) == pytest.approx(fit.conf_int()[0], abs=2e-3)
 
 
 def test_the_interval_without_groups_is_agresti_and_mins() -> None:

@@ -49,6 +49,7 @@ def test_a_job_writes_the_whole_model_directory_and_its_onnx_answers_for_any_bat
         "model.onnx",
         "model.json",
         "weights.safetensors",
+        "trained_on.safetensors",
         "training.json",
         "report",
     }

@@ -1,25 +1,23 @@
 """Tests for "one model is right more often than the other" on paired answers, two-sided.
 
 Sources: McNemar 1947; exact and mid-p: Fagerland, Lydersen, Laake 2013, "The McNemar test for binary matched-pairs
-data", BMC Med. Res. Methodol. 13:91; clustered: Durkalski, Palesch, Lipsitz, Rust 2003, "Analysis of clustered
-matched-pair data", Statistics in Medicine 22:2417-2428.
+data", BMC Med. Res. Methodol. 13:91; clustered: Obuchowski 1998, "On the comparison of correlated proportions for
+clustered data", Statistics in Medicine 17:1495-1507. Why hers: docs/adr/0016-the-gate-tests-the-gain-it-shows.md.
 """
 
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from scipy.stats import binom, chi2
+from scipy.stats import binom
 
 from tally.gate.pairs import Pairs
-
-ENUMERABLE = 20
-"""Up to this many informative groups the clustered test enumerates; above, chi-squared holds (see `clustered`)."""
 
 
 @dataclass(frozen=True)
 class Evidence:
-    """`name` is "exact" or "clustered"; `statistic` is a chi-squared with 1 degree of freedom."""
+    """`name` is "exact" or "clustered"; `statistic` is a chi-squared with 1 degree of freedom, for comparison with
+    published values: p comes from exact distributions."""
 
     name: str
     statistic: float
@@ -29,7 +27,7 @@ class Evidence:
 
 def mcnemar(pairs: Pairs) -> Evidence:
     """Exact when every group has one photo, clustered as soon as any has more."""
-    return clustered(pairs.group_gains) if pairs.clustered else exact(int(pairs.b.sum()), int(pairs.c.sum()))
+    return clustered(pairs.differences) if pairs.clustered else exact(int(pairs.b.sum()), int(pairs.c.sum()))
 
 
 def exact(b: int, c: int) -> Evidence:
@@ -51,34 +49,42 @@ def chi_squared(b: int, c: int, *, corrected: bool = True) -> float:
     return (difference - corrected) ** 2 / (b + c)
 
 
-def durkalski(group_gains: npt.ArrayLike) -> float:
-    """Durkalski's chi-squared from d_k = (c_k - b_k) / n_k: (sum d_k)^2 / sum d_k^2; 0 when every d_k is 0.
+def obuchowski(differences: npt.ArrayLike) -> float:
+    """Obuchowski's chi-squared from d_k = c_k - b_k of each of K groups: (K - 1) / K (sum d_k)^2 / sum d_k^2.
 
-    With one photo a group this is McNemar's uncorrected chi-squared.
+    Her variance of the gain, with both accuracies pooled, comes to this (Yang, Sun & Hardin 2010, Biometrical Journal
+    52:638-652). 0 when every d_k is 0. With one photo a group it is McNemar's uncorrected chi-squared times
+    (K - 1) / K.
     """
-    gains = np.asarray(group_gains, dtype=np.float64)
+    gains = np.asarray(differences, dtype=np.float64)
     squares = float((gains**2).sum())
-    return float(gains.sum()) ** 2 / squares if squares else 0.0
+    return float(gains.sum()) ** 2 / squares * (len(gains) - 1) / len(gains) if squares else 0.0
 
 
-def clustered(group_gains: npt.ArrayLike) -> Evidence:
-    """Durkalski's test, exact where there are few groups.
+def clustered(differences: npt.ArrayLike) -> Evidence:
+    """Test d_k = c_k - b_k, whole numbers, one a group: is their sum, the gain in photos, more than chance?
 
-    The statistic's chi-squared distribution needs many informative groups (d_k not 0): with 4 of equal gain it
-    calls 1 in 8 equal models different at alpha 0.05. Up to ENUMERABLE of them the statistic is therefore referred to
-    its own distribution over all 2^k exchanges of the two models within groups, the clustered form of the exact
-    binomial test. Above, p comes from chi-squared, which is continuous, so mid-p equals p.
+    The sum is referred to its own distribution over all exchanges of the two models within groups: each d_k keeps its
+    size and turns its sign with probability 1/2. So it is exact for any number and any sizes of groups, however alike
+    their photos are, and with one photo a group it is McNemar's exact test. Exchanges leave the denominator of
+    Obuchowski's statistic as it is, so this is her test with its exact distribution.
     """
-    gains = np.asarray(group_gains, dtype=np.float64)
-    statistic = durkalski(gains)
-    informative = np.abs(gains[gains != 0])
-    if len(informative) > ENUMERABLE:
-        p_value = float(chi2.sf(statistic, 1))
-        return Evidence("clustered", statistic, p_value, p_value)
-    sums = np.zeros(1)
-    for gain in informative:
-        sums = np.concatenate([sums + gain, sums - gain])
-    # Sums of the same fractions in another order differ in the last bits only.
-    excess, slack = sums - abs(float(gains.sum())), 1e-9
-    above, at = float((excess > slack).mean()), float((np.abs(excess) <= slack).mean())
-    return Evidence("clustered", statistic, p_value=min(1.0, 2 * (above + at)), mid_p=min(1.0, 2 * above + at))
+    values = np.asarray(differences, dtype=np.int64)
+    flipped = _flipped(np.abs(values[values != 0]))
+    total, observed = len(flipped) - 1, abs(int(values.sum()))
+    sums = total - 2 * np.arange(total + 1)
+    above, at = float(flipped[sums > observed].sum()), float(flipped[sums == observed].sum())
+    return Evidence("clustered", obuchowski(values), p_value=min(1.0, 2 * (above + at)), mid_p=min(1.0, 2 * above + at))
+
+
+def _flipped(sizes: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
+    """Probability of every sum 0..sizes.sum() of those `sizes` that turn their sign.
+
+    Equal sizes turn binomially; the distributions are convolved directly, where an FFT would drown small p-values.
+    """
+    distribution = np.ones(1)
+    for size, groups in zip(*np.unique(sizes, return_counts=True), strict=True):
+        turned = np.zeros(size * groups + 1)
+        turned[::size] = binom.pmf(np.arange(groups + 1), groups, 0.5)
+        distribution = np.convolve(distribution, turned)
+    return distribution

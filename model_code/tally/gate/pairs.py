@@ -79,11 +79,11 @@ class Pairs:
         return float((self.c.sum() - self.b.sum()) / self.photos)
 
     @property
-    def group_gains(self) -> npt.NDArray[np.float64]:
-        """The gain inside each group, [groups]."""
-        return np.asarray((self.c - self.b) / self.sizes, dtype=np.float64)
+    def differences(self) -> Counts:
+        """Photos gained in each group, [groups]; negative where more are lost."""
+        return self.c - self.b
 
     @property
     def group_gain(self) -> float:
-        """The mean of `group_gains`: every group weighing the same."""
-        return float(self.group_gains.mean())
+        """The mean of the gains inside the groups: every group weighing the same."""
+        return float((self.differences / self.sizes).mean())

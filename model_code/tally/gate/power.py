@@ -23,7 +23,7 @@ def gain_interval(pairs: Pairs, alpha: float) -> tuple[float, float]:
     """
     if pairs.groups == 1:
         return -1.0, 1.0
-    differences = pairs.c - pairs.b
+    differences = pairs.differences
     photos = pairs.photos + 2
     centre = float(differences.sum()) / photos
     # The four half photos: one half each at +1 and -1, two halves at 0.
@@ -41,16 +41,17 @@ def discordance(pairs: Pairs) -> float:
 def effective_photos(pairs: Pairs) -> float:
     """How many independent photos the test is worth: n for exact, fewer when photos of a group agree.
 
-    The number with which McNemar's variance of the gain, discordance / n, equals the one in Durkalski's denominator,
-    sum d_k^2 / groups^2; at most n. Without any discordant photo: one photo a group, the worst case.
+    The number with which McNemar's variance of the gain, discordance / n, equals the one in Obuchowski's denominator,
+    sum d_k^2 / n^2; at most n. Without any discordant photo: one photo a group, the worst case.
     """
     if not pairs.clustered:
         return float(pairs.photos)
-    squares = float((pairs.group_gains**2).sum())
-    if not squares:
+    discordant = float(pairs.b.sum() + pairs.c.sum())
+    if not discordant:
         return float(pairs.groups)
-    share = float(pairs.b.sum() + pairs.c.sum()) / pairs.photos
-    return min(float(pairs.photos), share * pairs.groups**2 / squares)
+    # Groups whose gains and losses cancel, all of them, leave no square: they agree less than independent photos.
+    squares = max(float((pairs.differences**2).sum()), 1.0)
+    return min(float(pairs.photos), pairs.photos * discordant / squares)
 
 
 def power(gain: float, photos: float, discordant: float, alpha: float) -> float:

@@ -83,13 +83,12 @@ def decide(
 
     1. a guard rail is broken                                      -> reject
     2. the gain is 0 or less                                       -> reject
-    3. p < alpha                                                   -> promote; reject if `group_gain` is below 0
+    3. p < alpha                                                   -> promote
     4. power to see `gain_that_matters` is at least `wanted_power` -> reject: a gain worth having would have shown
     5. otherwise                                                   -> underpowered: more test photos could say
 
-    Durkalski's test weighs groups alike, so its p is about `group_gain`, the mean of the groups' gains. Where large
-    groups differ from small ones that is not the gain over photos; of two opposite signs a significant p speaks for
-    the groups'. TallyError for unequal or empty inputs.
+    Every photo weighs the same in accuracy, gain, interval and test; `group_gain`, the mean of the groups' gains, is
+    told and decides nothing. TallyError for unequal or empty inputs.
     """
     pairs = Pairs.of(true, champion, challenger, groups)
     old, new = (confusion_metrics(confusion_matrix(true, answers)) for answers in (champion, challenger))
@@ -141,8 +140,6 @@ def _judge(
         return "reject", f"The challenger is right on {b - c} fewer of {pairs.photos} photos than the champion."
     gained = f"The challenger is right on {c - b} more of {pairs.photos} photos - {100 * pairs.gain:.1f} points"
     if test.p_value < settings.alpha:
-        if pairs.group_gain < 0:
-            return "reject", f"{gained} - but loses {-100 * pairs.group_gain:.1f} points in the mean of the groups."
         return "promote", f"{gained} - p = {_digits(test.p_value)} is below alpha {settings.alpha:g} and guards hold."
     likely = f"p = {_digits(test.p_value)} is not below alpha {settings.alpha:g}"
     if chance >= settings.wanted_power:
