@@ -127,7 +127,7 @@ class Trainer:
         while position.epoch < self._settings.epochs and not stopped_early:
             if not self._train_epoch(position):
                 self._save(position)
-                return Outcome(False, tuple(self._history), self._best_epoch, False)
+                return self.so_far()
             result = self._finish_epoch(position)
             if self._ranks.is_first:
                 report(result)
@@ -138,6 +138,10 @@ class Trainer:
             stopped_early = self._ranks.any(self._patience_is_over())
         self._network.load_state_dict(self._best_network)
         return Outcome(True, tuple(self._history), self._best_epoch, stopped_early)
+
+    def so_far(self) -> Outcome:
+        """Where an unfinished run is, also one that raised; its best epoch is -1 before the first."""
+        return Outcome(False, tuple(self._history), self._best_epoch, False)
 
     def _train_epoch(self, position: Position) -> bool:
         """Train from `position` to the end of its epoch; False when asked to stop on the way."""

@@ -25,7 +25,8 @@ from tally.network import build_network, check_size, find_weights, freeze, load_
 from tally.paths import MlPaths
 from tally.ranks import join_ranks, seed_all
 from tally.settings import TrainingSettings
-from tally.trainer import EpochResult, Outcome, Trainer
+from tally.trainer import EpochResult, Trainer
+from tally.training_record import print_diagnosis, training_record, write_training_record
 
 
 def read_settings(paths: MlPaths) -> TrainingSettings:
@@ -58,14 +59,21 @@ def run_rank(paths: MlPaths) -> int:
         checkpoints = Checkpoints(_checkpoint_directory(paths, settings), identity)
         trainer = Trainer(settings, ranks, network, train, validation, checkpoints, stop.is_set)
         metrics = _MetricsFile(paths.output_data / "metrics.jsonl")
-        outcome = trainer.run(metrics.report)
+        try:
+            outcome = trainer.run(metrics.report)
+        except TallyError:
+            if ranks.is_first:  # what was seen until then may tell why
+                _leave_record(paths, settings, train, validation, trainer, ranks.world)
+            raise
         if not outcome.finished:
             if ranks.is_first:
                 print(f"stopped as asked; a checkpoint in {paths.checkpoints} continues the run", flush=True)
             return STOPPED
         validated = trainer.validation_logits()
         if ranks.is_first:
-            _finish(paths, network, settings, train, validation, outcome, ranks.world, validated)
+            watched = trainer.watch.record()
+            record = training_record(settings, train, validation, ranks.world, outcome, watched)
+            _finish(paths, network, settings, train, validation, record, validated)
         ranks.wait()
     return 0
 
@@ -102,39 +110,37 @@ def _announce(settings: TrainingSettings, train: Split, validation: Split, world
     )
 
 
+def _leave_record(
+    paths: MlPaths, settings: TrainingSettings, train: Split, validation: Split, trainer: Trainer, world: int
+) -> None:
+    """Say what the rules make of a run that failed, and leave its record beside the metrics: there is no model."""
+    record = training_record(settings, train, validation, world, trainer.so_far(), trainer.watch.record())
+    print_diagnosis(record)
+    write_training_record(paths.output_data, record)
+
+
 def _finish(
     paths: MlPaths,
     network: Any,
     settings: TrainingSettings,
     train: Split,
     validation: Split,
-    outcome: Outcome,
-    world: int,
+    record: dict[str, Any],
     validated: tuple[Tensor, Tensor],
 ) -> None:
-    best = outcome.history[outcome.best_epoch]
-    if outcome.stopped_early:
+    best = record["history"][record["best_epoch"]]
+    if record["stopped_early"]:
         print(f"stopped early: no better validation accuracy for {settings.patience} epochs", flush=True)
+    print_diagnosis(record)
     # The last line with the objective's name: what a tuning job takes as final.
-    print(f"best_epoch={best.epoch} best_validation_accuracy={best.validation_accuracy:.6g}", flush=True)
+    print(f"best_epoch={best['epoch']} best_validation_accuracy={best['validation_accuracy']:.6g}", flush=True)
     if settings.trial:
         return
-    from tally.export import Calibration, export_model  # onnx, its exporter and matplotlib take seconds to import
-    from tally.training_report import write_training_report
+    from tally.export import Calibration, export_model  # onnx and its exporter take seconds to import
 
     calibration = Calibration.fit(*validated)
     export_model(paths.model, network, settings, train, validation, calibration)
-    history = [asdict(result) for result in outcome.history]
-    summary = {
-        "best_epoch": outcome.best_epoch,
-        "stopped_early": outcome.stopped_early,
-        "ranks": world,
-        "settings": settings.as_dict(),
-        "history": history,
-        "calibration": asdict(calibration),
-    }
-    (paths.model / "training.json").write_text(json.dumps(summary, indent=2) + "\n", encoding="utf-8")
-    write_training_report(paths.model / "report" / "training.html", summary)
+    write_training_record(paths.model, record | {"calibration": asdict(calibration)})
     print(f"exported model_bytes={(paths.model / 'model.onnx').stat().st_size}", flush=True)
 
 

@@ -67,7 +67,9 @@ class Run:
     def finished(self, epochs: int) -> list[dict[str, Any]]:
         """The learning curve, at least `epochs` long."""
         if len(self.history) < epochs:
-            raise CannotTell(f"{len(self.history)} epochs were finished, {epochs} are needed")
+            raise CannotTell(f"{epochs} finished epochs are needed, there are {len(self.history)}")
+        if any(value is None for row in self.history for value in row.values()):
+            raise CannotTell("a loss was not finite")
         return self.history
 
     def first_step(self) -> dict[str, Any]:
