@@ -1,43 +1,87 @@
-"""The training report: learning curves and settings on one page."""
+"""The training report: diagnosis, learning curves, time, machine, layers and settings on one page.
+
+    write_training_report(Path("training.html"), json.loads(Path("training.json").read_text()))
+
+A pure function of training.json: a page can be made anew wherever the record is.
+"""
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from matplotlib.ticker import MaxNLocator
+from markupsafe import Markup
 
-from tally.html import chart, write_report
+from tally import training_charts as charts
+from tally.diagnosis import diagnose
+from tally.html import write_report
+from tally.watch.clock import PHASES
 
-_CURVES = (
-    ("Loss", "cross-entropy a photo", ("train_loss", "validation_loss")),
-    ("Accuracy", "share of photos", ("train_accuracy", "validation_accuracy")),
-    ("Macro-F1", "F1", ("train_macro_f1", "validation_macro_f1")),
-    ("Root mean squared error", "objects", ("train_rmse", "validation_rmse")),
-    ("Learning rate", "rate at the epoch's end", ("lr",)),
-    ("Throughput", "photos a second", ("photos_per_second",)),
+if TYPE_CHECKING:
+    from tally.trials_report import TrialsView
+
+_COLUMNS = (
+    ("train_loss", "training loss"),
+    ("validation_loss", "validation loss"),
+    ("train_accuracy", "training accuracy"),
+    ("validation_accuracy", "validation accuracy"),
+    ("validation_macro_f1", "validation macro-F1"),
+    ("validation_rmse", "validation RMSE"),
+    ("photos_per_second", "photos a second"),
 )
 
 
-def write_training_report(file: Path, summary: dict[str, Any]) -> None:
-    """Render `summary` (the content of training.json) to `file`."""
-    history = summary["history"]
-    epochs = [result["epoch"] for result in history]
-    drawings = []
-    for title, unit, names in _CURVES:
-        with chart(title, "epoch", unit, width=4.6, height=2.8) as drawing:
-            for name in names:
-                label = name.partition("_")[0] if len(names) > 1 else None
-                drawing.axes.plot(epochs, [result[name] for result in history], marker=".", label=label)
-            drawing.axes.axvline(summary["best_epoch"], color="0.7", linestyle="--", linewidth=1)
-            drawing.axes.set_ylim(0, 1.08 * max(result[name] for name in names for result in history) or 1)
-            drawing.axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-            if len(names) > 1:
-                drawing.axes.legend()
-        drawings.append(drawing.svg)
+def write_training_report(file: Path, record: dict[str, Any], trials: "TrialsView | None" = None) -> None:
+    """Render `record` (the content of training.json) to `file`.
+
+    `trials` is what `trials.html` shows of the tuning job that chose the settings; without it the section is absent.
+    """
+    history, watch = record["history"], record.get("watch") or {}
+    epochs = watch.get("epochs", [])
+    found = diagnose(record)
     write_report(
         file,
         "training.html",
-        summary=summary,
-        best=history[summary["best_epoch"]],
-        drawings=drawings,
-        seconds=sum(result["seconds"] for result in history),
+        record=record,
+        best=history[record["best_epoch"]] if history and record["best_epoch"] >= 0 else None,
+        diagnosis=found,
+        verdict=_verdict(found.findings),
+        watch=watch,
+        curves=charts.learning_curves(record),
+        time_charts=charts.time_split(epochs),
+        machine_charts=charts.utilisation(watch.get("utilisation")),
+        layer_charts=_drawn(
+            charts.gradient_norms(epochs, record["settings"]["clip_norm"]),
+            charts.layer_gradients(epochs),
+            charts.layer_updates(watch),
+            charts.idle_units(watch),
+        ),
+        columns=_COLUMNS,
+        phases=_phase_table(epochs),
+        unwatched=sorted({row["epoch"] for row in history} - {epoch["epoch"] for epoch in epochs}),
+        seconds=sum(row["seconds"] for row in history),
+        trials=trials,
     )
+
+
+def _verdict(findings: Any) -> tuple[str, str]:
+    """A sentence on all findings, and its colour."""
+    problems = sum(finding.severity == "problem" for finding in findings)
+    hints = len(findings) - problems
+    told = [
+        f"{number} {word}{'s' if number > 1 else ''}"
+        for number, word in ((problems, "problem"), (hints, "hint"))
+        if number
+    ]
+    if not told:
+        return "Nothing wrong was found", "good"
+    return f"{' and '.join(told)} found", "bad" if problems else "warn"
+
+
+def _phase_table(epochs: list[dict[str, Any]]) -> list[tuple[str, float, float]]:
+    """Phase, seconds over all epochs, share of all time."""
+    sums = {name: sum(epoch["seconds"].get(name, 0.0) for epoch in epochs) for name in PHASES}
+    total = sum(sums.values())
+    return [(charts.PHASE_NAMES[name], value, value / total) for name, value in sums.items() if value > 0]
+
+
+def _drawn(*drawings: Markup | None) -> list[Markup]:
+    return [drawing for drawing in drawings if drawing is not None]

@@ -4,6 +4,7 @@ A few steps of the second epoch, since the first steps of a run are not like the
 chosen, buffers grow. A run of one epoch is looked at after its first steps.
 """
 
+import os
 from typing import Any
 
 import torch
@@ -29,6 +30,7 @@ class OperatorProfile:
         """Start, if this is the step to start at."""
         if not self._steps or self.result or self._profile or (epoch, step) != (self._epoch, self._first):
             return
+        os.environ.setdefault("KINETO_LOG_LEVEL", "9")  # its library writes to stderr of every start and missing GPU
         activities = [ProfilerActivity.CPU, *([ProfilerActivity.CUDA] if self._cuda else [])]
         self._profile, self._done = profile(activities=activities, acc_events=True), 0
         self._profile.start()
