@@ -12,10 +12,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
-import numpy as np
 from PIL import ExifTags, Image, UnidentifiedImageError
 
 from tally.damage import DamagedError, check_file
+from tally.data.looks import Look, look_at
 from tally.data.sources import RejectedError
 from tally.letterbox import upright_rgb
 
@@ -45,14 +45,13 @@ _OTHER_FORMATS: tuple[tuple[int, bytes, str], ...] = (
 
 @dataclass(frozen=True, slots=True)
 class Checked:
-    """A photo that passed. `width`, `height`: stored pixels; `original`: pixels of the upright original."""
+    """A photo that passed. `width`, `height`: stored pixels."""
 
     jpeg: bytes
     sha256: str
     width: int
     height: int
-    original: tuple[int, int]
-    blur: float
+    look: Look
 
 
 def check_photo(path: Path, *, stored_side: int, max_pixels: int = MAX_PIXELS) -> Checked:
@@ -79,19 +78,7 @@ def check_photo(path: Path, *, stored_side: int, max_pixels: int = MAX_PIXELS) -
         raise RejectedError("unreadable", error.strerror or str(error)) from error
     stored = io.BytesIO()
     upright.save(stored, "JPEG", quality=QUALITY)
-    return Checked(stored.getvalue(), sha256, *upright.size, original, blur_score(upright))
-
-
-def blur_score(image: Image.Image) -> float:
-    """Variance of the Laplacian of the grey values (0-255): low for a blurred photo.
-
-    Pech-Pacheco et al., "Diatom autofocusing in brightfield microscopy: a comparative study", ICPR 2000. It depends on
-    the size of the photo, so compare only photos stored with one side.
-    """
-    grey = np.asarray(image.convert("L"), dtype=np.float32)
-    centre = grey[1:-1, 1:-1]
-    laplacian = grey[:-2, 1:-1] + grey[2:, 1:-1] + grey[1:-1, :-2] + grey[1:-1, 2:] - 4 * centre
-    return float(laplacian.var()) if laplacian.size else 0.0
+    return Checked(stored.getvalue(), sha256, *upright.size, look_at(upright, original))
 
 
 def _open(file: BinaryIO, max_pixels: int) -> Image.Image:

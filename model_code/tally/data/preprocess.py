@@ -21,6 +21,7 @@ from tally.data.duplicates import refuse_duplicates, same_key
 from tally.data.files import make_folder, replacing
 from tally.data.findings import Findings, Quarantined
 from tally.data.grouping import SIDES, Place, place_all, stable_hash
+from tally.data.looks import Rows, write_looks
 from tally.data.photos import MAX_PIXELS, MAX_PIXELS_CEILING
 from tally.data.report import Run, write_reports
 from tally.data.shard_writer import write_part
@@ -109,8 +110,10 @@ def main(argv: list[str], paths: MlPaths) -> None:
             findings.add(result.findings)
             results[result.split].append(result)
         progress.show()
-    for side, directory in outputs.items():
-        _merge(directory, side, results[side], settings.stored_side, cluster)
+    looks = {
+        side: _merge(directory, side, results[side], settings.stored_side, cluster)
+        for side, directory in outputs.items()
+    }
 
     guard: list[str] = []
     if cluster.index == 0:  # what no shard stands for is told once
@@ -119,6 +122,7 @@ def main(argv: list[str], paths: MlPaths) -> None:
     run = Run(
         source=source,
         findings=findings,
+        looks=looks,
         guard=guard,
         outputs=outputs,
         stored_side=settings.stored_side,
@@ -193,8 +197,8 @@ def _tasks(
         yield ShardTask(outputs[side], side, shard, tuple(photos[side, shard]))
 
 
-def _merge(directory: Path, split: str, results: list[ShardResult], stored_side: int, cluster: Cluster) -> None:
-    """Join the shards' manifest lines in the order of the shards, then vouch for the part."""
+def _merge(directory: Path, split: str, results: list[ShardResult], stored_side: int, cluster: Cluster) -> Rows:
+    """Join the shards' manifest lines and looks in the order of the shards, then vouch for the part."""
     results = sorted(results, key=lambda result: result.index)
     part, parts = cluster.index, len(cluster.hosts)
     with replacing(directory / manifest_name(part, parts)) as manifest:
@@ -203,8 +207,10 @@ def _merge(directory: Path, split: str, results: list[ShardResult], stored_side:
                 shutil.copyfileobj(lines, manifest)
     for result in results:
         result.manifest.unlink()
+    looks = write_looks(directory, part, parts, (result.looks for result in results))
     shards = [result.shard for result in results if result.shard is not None]
     write_part(directory, split=split, part=part, parts=parts, stored_side=stored_side, shards=shards)
+    return looks
 
 
 class _Progress:

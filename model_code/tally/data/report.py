@@ -1,26 +1,28 @@
-"""report.json and report.html: what Preprocess found in the photos, what it used and what it set aside."""
+"""report.json, report.html and near_duplicates.csv: what Preprocess found in the photos, used and set aside."""
 
-import io
 import json
 from collections import Counter
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from markupsafe import Markup
-from PIL import Image
 
+from tally.data.alike import Alike, find_alike, write_pairs
+from tally.data.association import MEDIUM_EFFECT, SourceEffect, source_effect
 from tally.data.files import make_folder, replacing, replacing_path
-from tally.data.findings import SIZE_BIN, Findings, Shown
+from tally.data.findings import Findings
 from tally.data.grouping import SIDES
+from tally.data.looks import Rows
+from tally.data.profile import profile_of
+from tally.data.report_pictures import pictures
 from tally.data.sources import Source
-from tally.html import chart, data_uri, write_report
+from tally.html import write_report
 from tally.labels import COUNTS
 
-THUMBNAIL = 144
-"""Long side of a photo in the report, pixels."""
+_EXCESS = 0.5
+"""How much larger a source's share of one count must be than its share of all for a warning."""
 
 _ROWS = 300
 """Quarantined files and guard ids that the page lists; report.json lists all."""
@@ -28,10 +30,12 @@ _ROWS = 300
 
 @dataclass(frozen=True)
 class Run:
-    """One instance's finished work. `part` of `parts` instances; `outputs`: folder of each split."""
+    """One instance's finished work. `part` of `parts` instances; `outputs`: folder of each split; `looks`: its rows in
+    the order of its manifest."""
 
     source: Source
     findings: Findings
+    looks: Mapping[str, Rows]
     guard: list[str]
     outputs: Mapping[str, Path]
     stored_side: int
@@ -41,21 +45,25 @@ class Run:
 
 
 def write_reports(directory: Path, run: Run) -> dict[str, Any]:
-    """Write both reports to `directory` and return the data of report.json.
+    """Write the reports to `directory` and return the data of report.json.
 
-    With several instances each writes its own pair, named after its part. TallyError when they cannot be written.
+    With several instances each writes its own, named after its part. TallyError when they cannot be written.
     """
     make_folder(directory)
-    name = "report" if run.parts == 1 else f"report-{run.part:05d}-of-{run.parts:05d}"
-    report = describe(run)
-    with replacing(directory / f"{name}.json") as file:
+    suffix = "" if run.parts == 1 else f"-{run.part:05d}-of-{run.parts:05d}"
+    alike = find_alike(run.looks, run.outputs, run.part, run.parts)
+    pairs_file = f"near_duplicates{suffix}.csv"
+    write_pairs(directory / pairs_file, alike)
+    report = describe(run, alike, pairs_file)
+    with replacing(directory / f"report{suffix}.json") as file:
         file.write(json.dumps(report, indent=1).encode())
-    with replacing_path(directory / f"{name}.html") as page:
-        write_report(page, "data.html", report=report, rows=_ROWS, **_pictures(run, report))
+    with replacing_path(directory / f"report{suffix}.html") as page:
+        drawn = pictures(report, run.findings, alike, run.outputs)
+        write_report(page, "data.html", report=report, rows=_ROWS, sides=SIDES, counts=COUNTS, **drawn)
     return report
 
 
-def describe(run: Run) -> dict[str, Any]:
+def describe(run: Run, alike: Alike, pairs_file: str) -> dict[str, Any]:
     """The content of report.json."""
     found = run.findings
     found.quarantined.sort(key=lambda item: (item.id, item.file))
@@ -70,6 +78,9 @@ def describe(run: Run) -> dict[str, Any]:
     used = sum(found.counts.values())
     seen = used + len(found.quarantined) + len(run.guard)
     origins = sorted({origin for origin, _ in found.origins})
+    effect = source_effect(found.origins)
+    rows = np.concatenate([run.looks[side] for side in SIDES])
+    profile = profile_of(rows["count"].tolist(), [], rows, run.stored_side).as_dict()
     return {
         "layout": run.source.layout,
         "part": run.part,
@@ -84,18 +95,18 @@ def describe(run: Run) -> dict[str, Any]:
         "sources": {
             origin: {str(count): found.origins[origin, count] for count in COUNTS} for origin in origins if origin
         },
-        "long_side_pixels": {f"{low}-{low + SIZE_BIN - 1}": found.sizes[low] for low in _span(found.sizes, SIZE_BIN)},
-        "blur_scores": {f"{2**k if k else 0}-{2 ** (k + 1)}": found.blur[k] for k in _span(found.blur, 1)},
+        "source_effect": effect.as_dict() if effect else None,
+        "looks": profile["measured"],
         "most_blurred": [{"id": shown.photo.id, "blur": round(shown.blur, 1)} for shown in found.blurred],
+        "near_duplicates": alike.as_dict() | {"file": pairs_file},
         "seconds": round(run.seconds, 2),
         "photos_per_second": round((used + len(found.quarantined)) / max(run.seconds, 1e-3)),
-        "warnings": [*run.source.warnings, *(_class_warnings(found) if run.parts == 1 else [])],
+        "warnings": [
+            *run.source.warnings,
+            *(_class_warnings(found) + _source_warnings(effect) if run.parts == 1 else []),
+            *alike.warnings(pairs_file),
+        ],
     }
-
-
-def _span(bins: Collection[int], step: int) -> range:
-    """All bins from the first to the last, empty ones too."""
-    return range(min(bins, default=0), max(bins, default=-step) + step, step)
 
 
 def _class_warnings(found: Findings) -> list[str]:
@@ -112,56 +123,38 @@ def _class_warnings(found: Findings) -> list[str]:
         those = [origin for origin in origins if found.origins[origin, count]]
         if len(those) == 1 < len(origins):
             warnings.append(f"all photos of count {count} come from source {those[0]!r}: a model may learn the source")
+        elif excess := _nearly_one_source(found, count):
+            warnings.append(excess)
     return warnings
 
 
-def _pictures(run: Run, report: Mapping[str, Any]) -> dict[str, Any]:
-    found = run.findings
-    return {
-        "sides": SIDES,
-        "counts": COUNTS,
-        "split_chart": _split_chart(report),
-        "size_chart": _histogram("Size of the originals", "long side, pixels from", report["long_side_pixels"]),
-        "blur_chart": _histogram("Sharpness", "variance of the Laplacian, from", report["blur_scores"]),
-        "samples": [(count, [_figure(run, shown) for shown in found.samples.get(count, [])]) for count in COUNTS],
-        "blurred": [_figure(run, shown) for shown in found.blurred],
-    }
+def _nearly_one_source(found: Findings, count: int) -> str | None:
+    """A warning when one source holds a far larger share of a count's photos than of all."""
+    by_source: Counter[str] = Counter()
+    of_count: Counter[str] = Counter()
+    for (origin, label), photos in found.origins.items():
+        by_source[origin] += photos
+        of_count[origin] += photos * (label == count)
+    if not of_count.total():
+        return None
+    source, photos = of_count.most_common(1)[0]
+    share, overall = photos / of_count.total(), by_source[source] / by_source.total()
+    if share - overall < _EXCESS:
+        return None
+    return (
+        f"{100 * share:.0f}% of the photos of count {count} come from source {source!r}, which holds "
+        f"{100 * overall:.0f}% of all: a model may learn the source"
+    )
 
 
-def _split_chart(report: Mapping[str, Any]) -> Markup:
-    with chart("Photos by count and split", "objects in the bin", "photos") as drawing:
-        width = 0.8 / len(SIDES)
-        for offset, side in enumerate(SIDES):
-            heights = [report["splits"][side]["counts"][str(count)] for count in COUNTS]
-            bars = drawing.axes.bar(np.arange(len(COUNTS)) + (offset - 1) * width, heights, width, label=side)
-            drawing.axes.bar_label(bars, fontsize=7)
-        drawing.axes.set_xticks(range(len(COUNTS)), [str(count) for count in COUNTS])
-        drawing.axes.margins(y=0.18)
-        drawing.axes.legend(frameon=False, loc="upper center", ncols=len(SIDES))
-    return drawing.svg
-
-
-def _histogram(title: str, x: str, bins: Mapping[str, int]) -> Markup:
-    with chart(title, x, "photos", width=4.6, height=2.8) as drawing:
-        lows = [label.split("-")[0] for label in bins]
-        drawing.axes.bar(range(len(lows)), list(bins.values()), 0.95)
-        every = max(1, -(-len(lows) // 10))
-        drawing.axes.set_xticks(range(0, len(lows), every), lows[::every])
-    return drawing.svg
-
-
-def _figure(run: Run, shown: Shown) -> dict[str, Any]:
-    """A thumbnail, read back from the shard."""
-    with (run.outputs[shown.split] / shown.photo.shard).open("rb") as shard:
-        shard.seek(shown.photo.offset)
-        image = Image.open(io.BytesIO(shard.read(shown.photo.size)))
-    image.thumbnail((THUMBNAIL, THUMBNAIL))
-    small = io.BytesIO()
-    image.save(small, "JPEG", quality=75)
-    return {
-        "uri": data_uri(small.getvalue()),
-        "id": shown.photo.id,
-        "count": shown.photo.count,
-        "split": shown.split,
-        "blur": shown.blur,
-    }
+def _source_warnings(effect: SourceEffect | None) -> list[str]:
+    """Sources that give the count away."""
+    if effect is None or (effect.effect < MEDIUM_EFFECT and not effect.apart):
+        return []
+    apart = ", ".join(f"{source!r} ({strength:.2f})" for source, strength in effect.apart.items())
+    return [
+        f"source and count go together (Cramer's V {effect.cramers_v:.2f}): knowing only the source, "
+        f"{100 * effect.guess_with_source:.1f}% of the counts are guessed right, without it "
+        f"{100 * effect.guess_without:.1f}%"
+        + (f"; the mix of counts differs most in {apart}, against all other photos" if apart else "")
+    ]

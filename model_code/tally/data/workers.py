@@ -20,6 +20,7 @@ from typing import TypeVar
 from tally.data.duplicates import Fingerprint, fingerprint, full_hash
 from tally.data.files import explain_write_errors, replacing
 from tally.data.findings import Findings, Quarantined
+from tally.data.looks import Look, Rows, look_rows
 from tally.data.photos import check_photo
 from tally.data.shard_writer import Prepared, write_manifest_lines, write_shard
 from tally.data.shards import Shard
@@ -54,12 +55,14 @@ class ShardTask:
 
 @dataclass(frozen=True)
 class ShardResult:
-    """`shard` is None when no photo of it was usable; `manifest` holds its manifest lines until they are merged."""
+    """`shard` is None when no photo of it was usable; `manifest` holds its manifest lines until they are merged,
+    `looks` a row a photo."""
 
     split: str
     index: int
     shard: Shard | None
     manifest: Path
+    looks: Rows
     findings: Findings
 
 
@@ -142,19 +145,20 @@ def hash_entries(indices: list[int]) -> list[tuple[int, str | None]]:
 def prepare_shard(task: ShardTask) -> ShardResult:
     """Check and shrink the task's photos and write those that pass; TallyError when the shard cannot be written."""
     findings = Findings()
-    blurs: list[float] = []
-    shard, photos = write_shard(task.directory, task.index, _prepared(task, findings, blurs))
+    looks: list[Look] = []
+    shard, photos = write_shard(task.directory, task.index, _prepared(task, findings, looks))
     manifest = task.directory / f"shard-{task.index:05d}.jsonl"
     with replacing(manifest) as file:
         write_manifest_lines(file, photos)
-    findings.place(task.split, photos, blurs)
+    findings.place(task.split, photos, looks)
     if not photos:
         with explain_write_errors(task.directory):
             (task.directory / shard.name).unlink()
-    return ShardResult(task.split, task.index, shard if photos else None, manifest, findings)
+    rows = look_rows(photos, looks)
+    return ShardResult(task.split, task.index, shard if photos else None, manifest, rows, findings)
 
 
-def _prepared(task: ShardTask, findings: Findings, blurs: list[float]) -> Iterator[Prepared]:
+def _prepared(task: ShardTask, findings: Findings, looks: list[Look]) -> Iterator[Prepared]:
     source = _job.source
     for index, group, refusal in task.photos:
         entry = source.entries[index]
@@ -166,8 +170,7 @@ def _prepared(task: ShardTask, findings: Findings, blurs: list[float]) -> Iterat
         except RejectedError as error:
             findings.quarantined.append(Quarantined(entry.id, entry.file, error.reason, error.detail))
         else:
-            findings.measure(checked)
-            blurs.append(checked.blur)
+            looks.append(checked.look)
             yield Prepared(
                 id=entry.id,
                 count=count,

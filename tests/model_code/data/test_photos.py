@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 from PIL import Image, ImageFilter
 
-from tally.data.photos import blur_score, check_photo, fitted
+from tally.data.looks import blur_score
+from tally.data.photos import check_photo, fitted
 from tally.data.sources import RejectedError
 from tests.shared import shared_dir
 
@@ -148,7 +149,8 @@ def test_exif_rotation_is_applied_and_dropped(tmp_path: Path) -> None:
     path = save(tmp_path / "photo.jpg", Image.fromarray(pixels), "JPEG", exif=exif)
     image = stored(path)
     assert image.size == (20, 40)
-    assert check_photo(path, stored_side=SIDE).original == (200, 400)
+    look = check_photo(path, stored_side=SIDE).look
+    assert (look.width, look.height) == (200, 400)
     assert np.asarray(image)[:18, :, 0].mean() > 240
     assert np.asarray(image)[22:, :, 0].mean() < 15
     assert not image.getexif()
@@ -196,7 +198,7 @@ def test_real_blurred_photos_score_lower_than_real_sharp_ones() -> None:
     """Judged by eye: on the first two no print can be read, on the others it can."""
     folder = shared_dir("abid") / "aft-vbi-pds" / "bin-images"
     blurred, sharp = (
-        [check_photo(folder / f"{key}.jpg", stored_side=280).blur for key in keys]
+        [check_photo(folder / f"{key}.jpg", stored_side=280).look.blur for key in keys]
         for keys in (("00034", "00042"), ("00025", "00028"))
     )
     assert max(blurred) < min(sharp) / 2

@@ -1,0 +1,119 @@
+"""What the data report says about planted trouble: real Preprocess runs on small sets."""
+
+import csv
+import io
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image, ImageFilter
+
+Prepare = Callable[..., Any]
+
+
+def scene(seed: int, size: tuple[int, int] = (160, 120)) -> Image.Image:
+    """A photo whose hashes differ from those of other seeds."""
+    patches = np.random.default_rng(seed).integers(0, 256, (7, 9, 3), dtype=np.uint8)
+    return Image.fromarray(patches).resize(size, Image.Resampling.BICUBIC)
+
+
+def encoded(image: Image.Image, quality: int = 90, form: str = "JPEG") -> bytes:
+    stream = io.BytesIO()
+    image.save(stream, form, **({"quality": quality} if form == "JPEG" else {}))
+    return stream.getvalue()
+
+
+def run_with_planted_trouble(raw: Any, prepare: Prepare, *, hosts: int = 1) -> Any:
+    """Forty photos; five of them near-duplicates of others, one blurred, one flat."""
+    sides = prepare(raw.root, into="first").sides()
+    keys = sorted(sides)
+    for number, key in enumerate(keys):
+        raw.add(key, number % 5 + 1, photo=encoded(scene(number)))
+    train = [key for key in keys if sides[key] == "train"]
+    (test,) = [key for key in keys if sides[key] == "test"][:1]
+    base = scene(1000)
+    raw.add(train[0], 2, photo=encoded(base))
+    raw.add(train[1], 2, photo=encoded(base.resize((96, 72), Image.Resampling.BILINEAR), 60))
+    raw.add(train[2], 4, photo=encoded(base, 45))
+    raw.add(test, 2, photo=encoded(base.resize((240, 180), Image.Resampling.BICUBIC), 70))
+    raw.add(train[3], 5, photo=encoded(scene(7).filter(ImageFilter.GaussianBlur(12))))
+    raw.add(train[4], 5, photo=encoded(Image.new("RGB", (160, 120), (90, 90, 90))))
+    raw.add(train[5], 1, photo=encoded(Image.new("RGB", (160, 120), (91, 91, 91))))
+    return prepare(raw.root, into="planted", hosts=hosts), (*train[:6], test)
+
+
+@pytest.fixture
+def planted(raw: Any, prepare: Prepare) -> tuple[Any, tuple[str, ...]]:
+    run: tuple[Any, tuple[str, ...]] = run_with_planted_trouble(raw, prepare)
+    return run
+
+
+def pairs(path: Path) -> list[dict[str, str]]:
+    with path.open(encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def test_planted_trouble_is_found_listed_and_shown(planted: tuple[Any, tuple[str, ...]]) -> None:
+    outcome, (a, b, c, blurred, flat, flat_too, test) = planted
+    report, folder = outcome.report, outcome.paths.processing_output("report")
+    rows = pairs(folder / "near_duplicates.csv")
+    found = {frozenset((row["id_1"], row["id_2"])): row for row in rows}
+    assert set(found) == {frozenset(pair) for pair in ((a, b), (a, c), (b, c), (a, test), (b, test), (c, test))}
+    assert (found[frozenset((a, b))]["other_split"], found[frozenset((a, b))]["other_count"]) == ("no", "no")
+    assert (found[frozenset((c, test))]["other_split"], found[frozenset((c, test))]["other_count"]) == ("yes", "yes")
+    assert [row["other_split"] for row in rows] == ["yes"] * 3 + ["no"] * 3, "the gravest come first"
+    assert frozenset((rows[0]["id_1"], rows[0]["id_2"])) == frozenset((c, test))
+    near = report["near_duplicates"]
+    assert (near["pairs"], near["across_splits"], near["different_counts"]) == (6, 3, 3)
+    assert (near["photos_compared"], near["photos_too_flat"]) == (38, 2), "flat photos are alike and mean nothing"
+    assert any(text.startswith("3 pairs of photos look the same and lie on different") for text in report["warnings"])
+    assert any(text.startswith("3 pairs of photos look the same and carry diff") for text in report["warnings"])
+    assert {flat, flat_too} == {item["id"] for item in report["most_blurred"][:2]}
+    assert report["most_blurred"][2]["id"] == blurred
+    assert set(outcome.sides()) >= {a, b, c, blurred, flat, flat_too, test}, "nothing is dropped for it"
+
+    page = (folder / "report.html").read_text(encoding="utf-8")
+    assert page.count('class="pair"') == 6
+    assert "near_duplicates.csv" in page
+    for title in ("Photos by count and split", "Size of the originals", "Shape of the", "Brightness", "Contrast"):
+        assert title in page
+    assert not re.search(r"""(src|href)=["'](?!#|data:)""", page), "the report must open without network"
+
+
+def test_several_instances_list_the_pairs_of_their_part_and_say_so(raw: Any, prepare: Prepare) -> None:
+    outcome, _ = run_with_planted_trouble(raw, prepare, hosts=2)
+    folder = outcome.paths.processing_output("report")
+    listed = [pairs(folder / f"near_duplicates-0000{part}-of-00002.csv") for part in (0, 1)]
+    assert sum(map(len, listed)) <= 6
+    page = (folder / "report-00000-of-00002.html").read_text(encoding="utf-8")
+    assert "Only photos of this part were compared" in page
+
+
+def test_sources_that_give_the_count_away_are_a_warning_with_the_numbers(raw: Any, prepare: Prepare) -> None:
+    for number in range(40, 120):
+        raw.add(f"{20 * number + 10:05d}", number % 5 + 1)
+    lines = [f"{20 * block + 10:05d},{block},{'odd' if block % 5 < 2 else 'even'}\n" for block in range(120)]
+    lines[0] = lines[0].replace("odd", "even")  # count 1 comes from both, count 2 from one alone
+    (raw.root / "groups.csv").write_text("image_id,group,source\n" + "".join(lines))
+    outcome = prepare(raw.root)
+    report = outcome.report
+    effect = report["source_effect"]
+    table = np.array([[report["sources"][name][str(count)] for count in range(1, 6)] for name in ("even", "odd")])
+    assert effect["guess_with_source"] == pytest.approx(table.max(axis=1).sum() / table.sum(), abs=1e-4)
+    assert effect["cramers_v"] > 0.9
+    assert set(effect["apart"]) == {"even", "odd"}
+    warnings = "\n".join(report["warnings"])
+    assert "all photos of count 2 come from source 'odd'" in warnings
+    assert re.search(r"9\d% of the photos of count 1 come from source 'odd', which holds \d\d% of all", warnings)
+    assert f"source and count go together (Cramer's V {effect['cramers_v']:.2f})" in warnings
+    page = (outcome.paths.processing_output("report") / "report.html").read_text(encoding="utf-8")
+    assert "Mix of counts by source" in page
+
+
+def test_sources_with_one_mix_are_no_warning(raw: Any, prepare: Prepare) -> None:
+    lines = [f"{20 * block + 10:05d},{block},{'a' if block % 2 else 'b'}\n" for block in range(40)]
+    (raw.root / "groups.csv").write_text("image_id,group,source\n" + "".join(lines))
+    assert not any("source" in warning for warning in prepare(raw.root).report["warnings"])
