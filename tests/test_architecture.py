@@ -20,6 +20,7 @@ FORBIDDEN = {
     "infra": OURS - {"infra", "pipeline"} | TORCH,
     "ops": OURS - {"ops", "infra", "pipeline"} | TORCH | {"aws_cdk", "sagemaker"},
     "local": {"tally", "app"} | TORCH | {"aws_cdk", "sagemaker"},
+    "experiments": OURS - {"tally"} | AWS,
     "clients": OURS | TORCH | AWS - {"botocore"},  # botocore signs, in tally_client.iam alone
 }
 # What ops and local may know of infra and pipeline: names, settings and parameters, which load neither CDK nor SDK.

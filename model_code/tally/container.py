@@ -22,7 +22,7 @@ _PORT = 29500
 _FAILURE_LIMIT = 1024  # characters that SageMaker shows of a failure reason
 # glibc gives every large tensor back to the kernel and asks for it again in the next step; zeroing those pages took up
 # to half of a training step on CPUs (docs/experiments.md). These keep freed memory, at most what one step needs.
-_MALLOC = {
+MALLOC = {
     "MALLOC_MMAP_THRESHOLD_": str(4 * 1024**3),
     "MALLOC_TRIM_THRESHOLD_": str(8 * 1024**3),
     "MALLOC_TOP_PAD_": str(256 * 1024**2),
@@ -116,7 +116,7 @@ def _environment(cluster: Cluster, processes: int) -> Mapping[str, str]:
     values = {}
     if "OMP_NUM_THREADS" not in os.environ:
         values["OMP_NUM_THREADS"] = str(max(1, len(os.sched_getaffinity(0)) // processes))
-    values |= {name: value for name, value in _MALLOC.items() if name not in os.environ}
+    values |= {name: value for name, value in MALLOC.items() if name not in os.environ}
     if cluster.interface:
         values |= {"GLOO_SOCKET_IFNAME": cluster.interface, "NCCL_SOCKET_IFNAME": cluster.interface}
     return values

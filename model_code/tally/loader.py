@@ -8,7 +8,7 @@ import math
 import os
 import random
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -109,10 +109,10 @@ class BalancedOrder(DistributedSampler[int]):
     so that within a count no photo comes twice more often than another.
     """
 
-    def __init__(self, split: Split, ranks: Ranks, seed: int) -> None:
-        super().__init__(range(len(split)), ranks.world, ranks.rank, seed=seed, drop_last=True)  # type: ignore[arg-type]
-        labels = np.array([class_index(photo.count) for photo in split.photos])
-        weights = 1 / np.bincount(labels)[labels]
+    def __init__(self, labels: Sequence[int], ranks: Ranks, seed: int) -> None:
+        super().__init__(range(len(labels)), ranks.world, ranks.rank, seed=seed, drop_last=True)  # type: ignore[arg-type]
+        classes = np.asarray(labels)
+        weights = 1 / np.bincount(classes)[classes]
         self._steps = np.cumsum(weights / weights.sum())
 
     def __iter__(self) -> Iterator[int]:
@@ -133,7 +133,8 @@ class ResumableBatches(Sampler[list[_Place]]):
     def __init__(self, split: Split, settings: TrainingSettings, ranks: Ranks) -> None:
         self._order: DistributedSampler[int]
         if settings.sampling == "balanced":
-            self._order = BalancedOrder(split, ranks, settings.seed)
+            labels = [class_index(photo.count) for photo in split.photos]
+            self._order = BalancedOrder(labels, ranks, settings.seed)
         else:
             every = range(len(split))
             self._order = DistributedSampler(every, ranks.world, ranks.rank, seed=settings.seed, drop_last=True)  # type: ignore[arg-type]

@@ -2,6 +2,7 @@
 
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import one_hot
 
 from tally.labels import COUNTS
 from tally.settings import TrainingSettings
@@ -30,13 +31,16 @@ class OrdinalLoss(nn.Module):
 
     def forward(self, logits: Tensor, labels: Tensor) -> Tensor:
         """Logits float `[n, 5]` and class indices int64 `[n]` to a scalar."""
+        return self.of_shares(logits, one_hot(labels, len(COUNTS)).to(logits.dtype))
+
+    def of_shares(self, logits: Tensor, shares: Tensor) -> Tensor:
+        """As `forward` for photos that are mixed: `shares` float `[n, 5]` says how much of each count is in a photo."""
         log_probabilities = logits.log_softmax(1)
-        loss = -(self.targets[labels] * log_probabilities).sum(1)
+        loss = -((shares @ self.targets) * log_probabilities).sum(1)
         if self._emd:
-            places = torch.arange(len(COUNTS), device=labels.device)
-            reached = (places >= labels[:, None]).to(logits.dtype)
-            loss = loss + self._emd * (log_probabilities.exp().cumsum(1) - reached).square().sum(1)
-        return (loss * self.class_weights[labels]).mean()
+            apart = log_probabilities.exp().cumsum(1) - shares.cumsum(1)
+            loss = loss + self._emd * apart.square().sum(1)
+        return (loss * (shares @ self.class_weights)).mean()
 
 
 def soft_targets(softening: float, smoothing: float = 0.0) -> Tensor:

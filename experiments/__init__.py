@@ -1,0 +1,1 @@
+"""Experiments with the recipe: how its defaults were chosen. Nothing of the platform needs this folder."""

@@ -1,0 +1,148 @@
+"""Train one recipe on a part of the development photos and judge it on the rest.
+
+    python -m experiments.trial --shards DIR --weights FILE --name wide softening=1 image_size=256
+
+DIR is what Preprocess wrote. `key=value` are hyperparameters of a training job; `--mixup` and the like are candidates
+that the platform does not have. A row is added to --results, and printed.
+"""
+
+import argparse
+import json
+import os
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import nn
+from torch.nn.functional import one_hot
+
+from experiments.measures import measures
+from experiments.mixing import cutmix, mixup
+from experiments.photos import Photos, divide
+from tally.averaging import averaged
+from tally.container import MALLOC
+from tally.errors import TallyError
+from tally.loader import Augmentation, BalancedOrder
+from tally.losses import OrdinalLoss
+from tally.network import Mirrored, PhotoNetwork, build_network, freeze, load_pretrained
+from tally.optimiser import learning_rate, make_optimiser
+from tally.ranks import Ranks, seed_all
+from tally.settings import TrainingSettings
+
+_ALONE = Ranks(0, 1, torch.device("cpu"))
+_JUDGED_AT_ONCE = 64
+
+
+def main() -> None:
+    """Train, judge, and add a row to the results; TallyError when an input is missing or a value is wrong."""
+    parser = argparse.ArgumentParser(prog="python -m experiments.trial", description=(__doc__ or "").split("\n\n")[0])
+    parser.add_argument("settings", nargs="*", metavar="key=value", help="hyperparameters of a training job")
+    parser.add_argument("--name", required=True, help="of the row")
+    parser.add_argument("--shards", type=Path, required=True, help="folder with train/ and validation/ of Preprocess")
+    parser.add_argument("--weights", type=Path, required=True, help="pretrained weights of the backbone")
+    parser.add_argument("--results", type=Path, default=Path("build/experiments.jsonl"), help="default: %(default)s")
+    parser.add_argument("--share", type=float, default=0.6, help="of the groups, to train on (default %(default)s)")
+    parser.add_argument("--mixup", type=float, default=0.0, help="alpha; 0: off")
+    parser.add_argument("--cutmix", type=float, default=0.0, help="alpha; 0: off")
+    parser.add_argument("--start-size", type=int, help="progressive resizing: image size of the first epoch")
+    given = parser.parse_args()
+    try:
+        settings = TrainingSettings.from_hyperparameters(_pairs(given.settings))
+        train, judged = divide(given.shards, given.share)
+        started = time.monotonic()
+        network = _train(settings, train, given)
+        row = {
+            "name": given.name,
+            "command": " ".join(sys.argv[1:]),
+            "seed": settings.seed,
+            "train_photos": len(train),
+            "judged_photos": len(judged),
+            "seconds": round(time.monotonic() - started),
+            **measures(_logits(network, judged, settings), judged.labels),
+        }
+    except TallyError as error:
+        sys.exit(f"error: {error}")
+    given.results.parent.mkdir(parents=True, exist_ok=True)
+    with given.results.open("a", encoding="utf-8") as file:
+        file.write(json.dumps(row) + "\n")
+    print(json.dumps(row, indent=1))
+
+
+def _pairs(texts: list[str]) -> dict[str, str]:
+    wrong = [text for text in texts if "=" not in text]
+    if wrong:
+        raise TallyError(f"'{wrong[0]}' is no hyperparameter; say key=value, as in softening=1")
+    return dict(text.split("=", 1) for text in texts)
+
+
+def _train(settings: TrainingSettings, train: Photos, given: argparse.Namespace) -> PhotoNetwork:
+    """The trainer's steps without its surroundings: one process, no checkpoints, the last weights."""
+    seed_all(settings.seed)
+    network = build_network(settings.backbone, settings.dropout)
+    load_pretrained(network, given.weights)
+    freeze(network, settings.freeze, pretrained=True)
+    network.to(memory_format=torch.channels_last)
+    optimiser, loss = make_optimiser(network, settings), OrdinalLoss(settings, torch.ones(5))
+    average = averaged(network, settings.ema) if settings.ema else None
+    natural = settings.sampling == "natural"
+    order = None if natural else BalancedOrder(train.labels.tolist(), _ALONE, settings.seed)
+    labels = torch.from_numpy(train.labels)
+    steps = len(train) // settings.batch_size
+    started = time.monotonic()
+    for epoch in range(settings.epochs):
+        chance = np.random.default_rng((settings.seed, epoch))
+        if order:
+            order.set_epoch(epoch)
+        indices = list(order) if order else chance.permutation(len(train)).tolist()
+        size = _size(settings, given.start_size, epoch)
+        network.train()
+        total = 0.0
+        for step in range(steps):
+            mine = indices[step * settings.batch_size : (step + 1) * settings.batch_size]
+            photos = train.augmented(mine, size, Augmentation.of(settings), f"{settings.seed}/{epoch}/{step}")
+            shares = one_hot(labels[mine], 5).float()
+            photos, shares = mixup(photos, shares, given.mixup, chance)
+            photos, shares = cutmix(photos, shares, given.cutmix, chance)
+            for group in optimiser.param_groups:
+                group["lr"] = learning_rate(settings, epoch + step / steps) * group["scale"]
+            seed_all(settings.seed, epoch, step)
+            optimiser.zero_grad(set_to_none=True)
+            found = loss.of_shares(network(photos), shares)
+            found.backward()  # type: ignore[no-untyped-call]  # torch's
+            if settings.clip_norm:
+                nn.utils.clip_grad_norm_(network.parameters(), settings.clip_norm)
+            optimiser.step()
+            if average:
+                average.update_parameters(network)
+            total += found.item()
+        seconds = time.monotonic() - started
+        print(f"{given.name} epoch={epoch} size={size} loss={total / steps:.4f} seconds={seconds:.0f}", flush=True)
+    if average:
+        network.load_state_dict(average.module.state_dict())
+    return network
+
+
+def _size(settings: TrainingSettings, start: int | None, epoch: int) -> int:
+    """Progressive resizing (Howard 2018): from `start` to the full size over the first 70% of the epochs, in 32s."""
+    if start is None:
+        return settings.image_size
+    done = min(1.0, epoch / max(1.0, 0.7 * (settings.epochs - 1)))
+    return round((start + (settings.image_size - start) * done) / 32) * 32
+
+
+@torch.inference_mode()
+def _logits(network: PhotoNetwork, judged: Photos, settings: TrainingSettings) -> np.ndarray:
+    judge = (Mirrored(network) if settings.flip_tta else network).eval()
+    found = []
+    for first in range(0, len(judged), _JUDGED_AT_ONCE):
+        some = range(first, min(first + _JUDGED_AT_ONCE, len(judged)))
+        found.append(judge(judged.as_served(some, settings.image_size, settings.stretch)).double().numpy())
+    return np.concatenate(found)
+
+
+if __name__ == "__main__":
+    if not MALLOC.keys() <= os.environ.keys():  # read once, when a process begins
+        os.execve(sys.executable, [sys.executable, *sys.orig_argv[1:]], os.environ | MALLOC)  # noqa: S606 - ourselves
+    main()
