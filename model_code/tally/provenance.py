@@ -55,7 +55,7 @@ class TrainedOn:
         """Take the fingerprints of all photos of `splits`."""
         photos = [photo for split in splits for photo in split.photos]
         return cls(
-            contents=np.unique(_array(_content(photo) for photo in photos)),
+            contents=np.unique(_array(content_fingerprint(photo) for photo in photos)),
             groups=np.unique(_array(_fingerprint(group) for group in {photo.group for photo in photos})),
             numbers=np.unique(_array(_number(photo.id, 0) for photo in photos)),
         )
@@ -82,7 +82,7 @@ class TrainedOn:
     def overlap(self, test: Split) -> Overlap:
         """Return the photos of `test` that the model has seen, or whose bin it has probably seen."""
         photos = test.photos
-        same = np.isin(_array(_content(photo) for photo in photos), self.contents)
+        same = np.isin(_array(content_fingerprint(photo) for photo in photos), self.contents)
         grouped = np.isin(_array(_fingerprint(photo.group) for photo in photos), self.groups) & ~same
         near = np.zeros(len(photos), dtype=bool)
         for step in range(-REACH, REACH + 1):
@@ -107,7 +107,8 @@ def _array(values: Iterable[int]) -> Fingerprints:
     return np.fromiter(values, dtype=np.uint64)
 
 
-def _content(photo: Photo) -> int:
+def content_fingerprint(photo: Photo) -> int:
+    """64 bits of the hash of the original file."""
     return int(photo.sha256[-16:], 16)
 
 
