@@ -5,13 +5,16 @@ import math
 from collections import Counter
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tally.data.shards import Split
 from tally.diagnosis import diagnose
 from tally.labels import COUNTS
 from tally.settings import TrainingSettings
 from tally.trainer import Outcome
+
+if TYPE_CHECKING:
+    from tally.trials_report import TrialsView
 
 
 def training_record(
@@ -48,13 +51,13 @@ def print_diagnosis(record: dict[str, Any]) -> None:
         print(line, flush=True)
 
 
-def write_training_record(directory: Path, record: dict[str, Any]) -> None:
-    """Write training.json and report/training.html under `directory`."""
+def write_training_record(directory: Path, record: dict[str, Any], trials: "TrialsView | None" = None) -> None:
+    """Write training.json and report/training.html under `directory`; `trials`: the search that chose the settings."""
     from tally.training_report import write_training_report  # matplotlib takes a second to import
 
     directory.mkdir(parents=True, exist_ok=True)
     (directory / "training.json").write_text(json.dumps(record, allow_nan=False) + "\n", encoding="utf-8")
-    write_training_report(directory / "report" / "training.html", record)
+    write_training_report(directory / "report" / "training.html", record, trials)
 
 
 def _split(split: Split) -> dict[str, Any]:

@@ -86,17 +86,17 @@ def test_every_verb_of_the_parser_does_something() -> None:
         ),
         (
             ["start", "photos", "--env", "dev", "--parameter", "GateAlpha=2"],
-            1,
+            {"AWS_REGION": "eu-west-1"},
             "error: --parameter: GateAlpha is '2'; it must be a number above 0 and below 1",
         ),
         (
             ["start", "photos", "--env", "dev", "--parameter", "Epoch=3"],
-            1,
+            {"AWS_REGION": "eu-west-1"},
             "error: --parameter: there is no pipeline parameter Epoch; did you mean Epochs?",
         ),
         (
             ["start", "photos", "--env", "dev", "--parameter", "HpoParallelism=9"],
-            1,
+            {"AWS_REGION": "eu-west-1"},
             "error: --parameter: HpoParallelism is 9; it must be at most HpoJobs, which is 6",  # of dev in cdk.json
         ),
         (
