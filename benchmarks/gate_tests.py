@@ -69,7 +69,7 @@ def rejected(draw: Draw, sizes: Callable[[Draw, int], Ints], lean: Callable[[Dra
         durkalski(photos, differences),
         exact(int((discordant - won).sum()), int(won.sum())).p_value,
     )
-    return np.array(p_values) < ALPHA
+    return (np.array(p_values) < ALPHA).astype(np.int64)
 
 
 def main() -> None:

@@ -128,6 +128,18 @@ def scalar_metrics(matrices: npt.ArrayLike) -> Mapping[str, Floats]:
     }
 
 
+def balance(matrices: npt.ArrayLike) -> Floats:
+    """Row-normalise confusion matrices [..., 5, 5]: every count that has photos weighs the same, and one photo in all.
+
+    `scalar_metrics` of the result are the class-balanced figures: those of a test set with equally many photos of
+    every count (sklearn's with `sample_weight` 1 / photos of the true count). Class-balanced accuracy is macro recall.
+    """
+    table = np.asarray(matrices, dtype=np.float64)
+    photos = table.sum(axis=-1, keepdims=True)
+    present = (photos > 0).sum(axis=-2, keepdims=True)
+    return np.asarray(np.divide(table, photos * present, out=np.zeros_like(table), where=photos > 0))
+
+
 def expected_calibration_error(
     probabilities: npt.ArrayLike, true: npt.ArrayLike, bins: int = CALIBRATION_BINS
 ) -> float:
@@ -145,10 +157,14 @@ def calibration_gaps(probabilities: npt.ArrayLike, true: npt.ArrayLike, bins: in
     if table.ndim != 2 or table.shape != (len(answers), len(COUNTS)) or not len(answers):
         raise ValueError(f"calibration of probabilities {table.shape} against {answers.shape} true counts: need [n, 5]")
     confidence, right = table.max(axis=1), table.argmax(axis=1) == answers
-    number = np.clip(np.ceil(confidence * bins).astype(np.int64) - 1, 0, bins - 1)
     gaps = np.zeros((len(table), bins))
-    gaps[np.arange(len(table)), number] = right - confidence
+    gaps[np.arange(len(table)), calibration_bin(confidence, bins)] = right - confidence
     return gaps
+
+
+def calibration_bin(confidence: npt.NDArray[np.float64], bins: int) -> npt.NDArray[np.int64]:
+    """Number, from 0, of the equal-width bin of each confidence [n]; one on a border belongs to the bin below it."""
+    return np.clip(np.ceil(confidence * bins).astype(np.int64) - 1, 0, bins - 1)
 
 
 def _per_class(table: npt.NDArray[Any]) -> tuple[ClassMetrics, ...]:

@@ -7,8 +7,7 @@ import os
 import subprocess
 import sys
 import tarfile
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -23,55 +22,8 @@ from tally.evaluation import main
 from tally.evaluation.bootstrap import GroupBootstrap, interval
 from tally.evaluation.unpack import unpack_model
 from tally.paths import MlPaths
-from tests.model_code.tiny_model import CHANNELS, description, pack, write_model, write_test_split
-
-N = 120
-MODELS = ("challenger", "champion", "baseline")
-ARGUMENTS = ["--champion-name", "baseline"]
-
-
-@dataclass(frozen=True)
-class Job:
-    """An evaluation's inputs: what is true and what each model answers."""
-
-    paths: MlPaths
-    true: list[int]
-    answers: Mapping[str, list[int]]
-    groups: list[str]
-
-    def run(self, *arguments: str) -> dict[str, Any]:
-        main([*ARGUMENTS, *arguments], self.paths)
-        document: dict[str, Any] = json.loads((self.output / "evaluation.json").read_text(encoding="utf-8"))
-        return document
-
-    @property
-    def output(self) -> Path:
-        return self.paths.processing_output("evaluation")
-
-
-def make_job(
-    root: Path,
-    accuracy: Mapping[str, float],
-    photos_a_group: int = 3,
-    seed: int = 0,
-    always: Mapping[str, int] | None = None,
-) -> Job:
-    generator = np.random.default_rng(seed)
-    true = generator.choice([1, 2, 3, 4, 5], N, p=[0.3, 0.2, 0.1, 0.15, 0.25])
-    answers = {}
-    for name in MODELS:
-        right = generator.random(N) < accuracy[name]
-        answers[name] = np.where(right, true, 1 + (true + generator.integers(0, 4, N)) % 5).tolist()
-    answers |= {name: [count] * N for name, count in (always or {}).items()}
-    groups = [f"block:{i // photos_a_group}" for i in range(N)]
-    paths = MlPaths(root)
-    write_test_split(paths.processing_input("test"), true.tolist(), *(answers[name] for name in MODELS), groups)
-    for name, channel in zip(MODELS, CHANNELS, strict=True):
-        pack(write_model(root / "models" / name, channel), paths.processing_input(name) / "model.tar.gz")
-    return Job(paths, true.tolist(), answers, groups)
-
-
-GOOD = {"challenger": 0.9, "champion": 0.4, "baseline": 0.3}
+from tests.model_code.evaluation_jobs import ARGUMENTS, GOOD, MODELS, Job, N, make_job
+from tests.model_code.tiny_model import description, pack, write_model
 
 
 @pytest.fixture(scope="module")
@@ -86,10 +38,11 @@ def document(job: Job) -> dict[str, Any]:
 
 def test_evaluation_json_has_its_documented_shape(job: Job, document: dict[str, Any]) -> None:
     assert document.keys() == {
-        "version", "multiclass_classification_metrics", "models", "test", "champion_name", "gate", "warnings",
+        "version", "multiclass_classification_metrics", "models", "test", "champion_name", "gate", "groups", "sources",
+        "split_check", "drift", "warnings",
     }  # fmt: skip
     assert document["version"] == 0
-    assert document["models"].keys() == {*MODELS, "majority"}
+    assert list(document["models"]) == [*MODELS, "majority", "median", "source"]
     split = Split.open(job.paths.processing_input("test"))
     assert document["test"] == {"sha256": split.sha256, "photos": N, "groups": N // 3}
     gate = document["gate"]
@@ -127,12 +80,43 @@ def test_the_contingency_table_is_that_of_the_predictions(job: Job, document: di
     assert gate["gain"] == pytest.approx(new.mean() - old.mean())
 
 
-def test_the_majority_baseline_stands_beside_the_models(job: Job, document: dict[str, Any]) -> None:
-    majority = document["models"]["majority"]
-    commonest = max(set(job.true), key=job.true.count)
-    assert majority["model"] == f"always {commonest}"
-    assert majority["accuracy"] == pytest.approx(job.true.count(commonest) / N)
-    assert (majority["ece"], majority["latency_ms"]) == (None, None)
+def test_baselines_that_look_at_no_photo_stand_beside_the_models(job: Job, document: dict[str, Any]) -> None:
+    # 120 photos in groups of three: the commonest and the median count are the same whichever group is left out.
+    for name, count in (("majority", max(set(job.true), key=job.true.count)), ("median", sorted(job.true)[N // 2])):
+        found = document["models"][name]
+        assert found["model"] == f"always {count}"
+        assert found["accuracy"] == pytest.approx(job.true.count(count) / N)
+        assert found["balanced"]["accuracy"] == pytest.approx(1 / 5)
+        assert (found["ece"], found["latency_ms"]) == (None, None)
+    assert document["models"]["source"]["accuracy"] == document["models"]["majority"]["accuracy"], "one source"
+    assert document["sources"]["basis"] == "the test split without the photo's own group"
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_class_balanced_metrics_equal_sklearns_with_weights(job: Job, document: dict[str, Any], name: str) -> None:
+    found, true, answers = document["models"][name]["balanced"], job.true, job.answers[name]
+    weights = [1 / true.count(count) for count in true]
+    assert found["accuracy"] == pytest.approx(oracle.balanced_accuracy_score(true, answers))
+    assert found["macro_f1"] == pytest.approx(oracle.f1_score(true, answers, average="macro", sample_weight=weights))
+    assert found["rmse"] == pytest.approx(oracle.root_mean_squared_error(true, answers, sample_weight=weights))
+    for metric, (low, high) in found["intervals"].items():
+        assert low <= found[metric] <= high, metric
+    decoded = document["models"][name]["decodings"]["argmax"]
+    for metric in ("accuracy", "rmse", "mae", "within_1"):
+        assert decoded[metric] == pytest.approx(document["models"][name][metric])
+        assert decoded["balanced"][metric] == pytest.approx(found[metric])
+
+
+def test_groups_are_counted_by_who_is_right_on_more_of_their_photos(job: Job, document: dict[str, Any]) -> None:
+    old, new = ([answer == true for answer, true in zip(job.answers[name], job.true, strict=True)]
+                for name in ("champion", "challenger"))  # fmt: skip
+    expected = {"challenger_better": 0, "champion_better": 0, "even": 0, "same": 0}
+    for group in set(job.groups):
+        here = [index for index, name in enumerate(job.groups) if name == group]
+        difference = sum(new[index] - old[index] for index in here)
+        even = "same" if all(new[index] == old[index] for index in here) else "even"
+        expected["challenger_better" if difference > 0 else "champion_better" if difference < 0 else even] += 1
+    assert document["groups"] == expected
 
 
 def test_predictions_have_one_row_a_photo_sorted_by_id(job: Job, document: dict[str, Any]) -> None:
@@ -155,8 +139,10 @@ class Page(HTMLParser):
         self.text = ""
         self.fetched: list[str] = []
         self.tables = self.pictures = self.charts = 0
+        self.ids: set[str] = set()
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.ids |= {value or "" for name, value in attrs if name == "id"}
         self.tables += tag == "table"
         self.pictures += tag == "img"
         self.charts += tag == "svg"
@@ -171,8 +157,9 @@ def test_the_page_shows_the_verdict_and_fetches_nothing(job: Job, document: dict
     page.feed((job.output / "evaluation.html").read_text(encoding="utf-8"))
     assert "Promote" in page.text
     assert document["gate"]["reason"] in page.text
-    assert (page.tables, page.charts, page.pictures) == (4, 4, 24)
+    assert (page.tables, page.charts, page.pictures) == (12, 11, 24)
     assert all(address.startswith(("data:", "#")) for address in page.fetched)
+    assert {address[1:] for address in page.fetched if address.startswith("#")} <= page.ids
 
 
 def test_evaluating_twice_is_identical_apart_from_latency(job: Job, document: dict[str, Any]) -> None:
@@ -233,7 +220,7 @@ def test_a_worse_challenger_is_rejected_on_the_page_too(tmp_path: Path) -> None:
 def test_a_model_that_sees_more_than_the_photos_hold_is_a_warning(tmp_path: Path) -> None:
     job = make_job(tmp_path, GOOD)
     pack(write_model(tmp_path / "large", "green", size=64), job.paths.processing_input("champion") / "model.tar.gz")
-    (warning,) = job.run()["warnings"]
+    _, warning = job.run()["warnings"]
     assert warning.startswith("the test photos are stored with a long side of 32 pixels, the champion sees 64")
 
 

@@ -13,11 +13,17 @@ from pathlib import Path
 
 from tally.data.shards import Split
 from tally.errors import TallyError
+from tally.evaluation.assessment import Assessment, assess, assess_answers
 from tally.evaluation.bootstrap import GroupBootstrap
-from tally.evaluation.document import Evaluation, assess, assess_majority, write_predictions
+from tally.evaluation.deliveries import compare_deliveries
+from tally.evaluation.document import Evaluation, write_predictions
+from tally.evaluation.rules import Rules, learn
 from tally.evaluation.scoring import Scored, Truth, latencies, score
+from tally.evaluation.sources import SourceCheck, check_sources
+from tally.evaluation.split_check import check_split
 from tally.evaluation.unpack import unpack_model
-from tally.gate import GateSettings, decide
+from tally.gate import GateSettings, Pairs, Verdict, decide
+from tally.labels import COUNTS
 from tally.paths import MlPaths
 
 MODELS = ("challenger", "champion", "baseline")
@@ -27,8 +33,8 @@ BASELINE = "baseline"  # what FindChampion calls the champion when no model is i
 def main(argv: list[str], paths: MlPaths) -> None:
     """Evaluate the challenger and write the verdict; a refusal is a result, not an error.
 
-    TallyError when an input is missing, damaged or of another format, a setting is out of range, or the output cannot
-    be written.
+    TallyError when an input is missing, damaged or of another format, a model has seen the test photos, a setting is
+    out of range, or the output cannot be written.
     """
     arguments, settings = _parse(argv)
     split = Split.open(paths.processing_input("test"))
@@ -37,14 +43,20 @@ def main(argv: list[str], paths: MlPaths) -> None:
         directories = {
             name: unpack_model(paths.processing_input(name) / "model.tar.gz", Path(scratch) / name) for name in MODELS
         }
+        split_check, doubts = check_split(directories, split)
+        drift = compare_deliveries(directories, split, arguments.champion_name)
         scored = {name: score(name, directory, split) for name, directory in directories.items()}
         milliseconds = latencies(directories, split)
     bootstrap = GroupBootstrap(truth.group_numbers, arguments.seed)
     assessments = {name: assess(name, scored[name], truth, bootstrap, milliseconds[name]) for name in MODELS}
+    predicted = {name: model.predicted for name, model in scored.items()}
+    sources = [photo.source for photo in split.photos]
+    rules = learn(scored["challenger"].description, sources, truth)
+    source_check = check_sources(sources, truth, rules, predicted, bootstrap)
     verdict = decide(
         truth.true,
-        scored["champion"].predicted,
-        scored["challenger"].predicted,
+        predicted["champion"],
+        predicted["challenger"],
         truth.groups,
         latency_ms=(milliseconds["champion"], milliseconds["challenger"]),
         settings=settings,
@@ -53,10 +65,14 @@ def main(argv: list[str], paths: MlPaths) -> None:
         split=split,
         truth=truth,
         scored=scored,
-        assessments=assessments | {"majority": assess_majority(truth, bootstrap)},
+        assessments=assessments | _baselines(rules, truth, bootstrap),
         verdict=verdict,
+        pairs=Pairs.of(truth.true, predicted["champion"], predicted["challenger"], truth.groups),
+        sources=source_check,
+        split_check=split_check,
+        drift=drift,
         champion_name=arguments.champion_name,
-        warnings=_warnings(split, scored),
+        warnings=(*doubts, *_warnings(split, scored), *_doubts(verdict, source_check), *drift.warnings),
     )
     _write(paths.processing_output("evaluation"), evaluation)
     for warning in evaluation.warnings:
@@ -92,6 +108,36 @@ def _parse(argv: list[str]) -> tuple[argparse.Namespace, GateSettings]:
     return arguments, settings
 
 
+def _baselines(rules: Rules, truth: Truth, bootstrap: GroupBootstrap) -> dict[str, Assessment]:
+    """Assess what can be answered without looking at a photo."""
+    found = {}
+    for name, answers in (("majority", rules.majority), ("median", rules.median)):
+        distinct = {COUNTS[answer] for answer in answers.tolist()}
+        model = f"always {distinct.pop()}" if len(distinct) == 1 else f"the {name} of the other groups"
+        found[name] = assess_answers(name, model, answers, truth, bootstrap)
+    return found | {"source": assess_answers("source", "commonest of its source", rules.source, truth, bootstrap)}
+
+
+def _doubts(verdict: Verdict, sources: SourceCheck) -> tuple[str, ...]:
+    """What a reader of the verdict should know beside it."""
+    found = []
+    if sources.explained:
+        low, kind = min(
+            (sources.raw.interval[0], "accuracy"), (sources.balanced.interval[0], "class-balanced accuracy")
+        )
+        found.append(
+            "the source of a photo alone could explain the accuracy: a rule that knows only the source reaches "
+            f"{100 * sources.raw.alone:.1f}% (class-balanced {100 * sources.balanced.alone:.1f}%), and the interval of "
+            f"the challenger's gain over it in {kind} begins at {100 * low:+.1f} points"
+        )
+    if verdict.gain * verdict.group_gain < 0:
+        found.append(
+            f"over photos the gain is {100 * verdict.gain:+.1f} points, in the mean of the groups "
+            f"{100 * verdict.group_gain:+.1f}: large groups and small ones differ; the gate judges photos"
+        )
+    return tuple(found)
+
+
 def _warnings(split: Split, scored: Mapping[str, Scored]) -> tuple[str, ...]:
     """What makes the comparison less fair than it looks."""
     return tuple(
@@ -103,12 +149,14 @@ def _warnings(split: Split, scored: Mapping[str, Scored]) -> tuple[str, ...]:
 
 
 def _write(directory: Path, evaluation: Evaluation) -> None:
+    from tally.evaluation.drift_page import write_drift_page
     from tally.evaluation.report import write_page  # matplotlib takes a second: not for --help or a refused input
 
     try:
         directory.mkdir(parents=True, exist_ok=True)
         write_predictions(directory / "predictions.csv", evaluation.split, evaluation.scored)
         write_page(directory / "evaluation.html", evaluation)
+        write_drift_page(directory / "drift.html", evaluation.drift, evaluation.split, evaluation.champion_name)
         text = json.dumps(evaluation.as_dict(), indent=1, allow_nan=False)
         (directory / "evaluation.json").write_text(text, encoding="utf-8")
     except OSError as error:

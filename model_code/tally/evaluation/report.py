@@ -1,20 +1,28 @@
 """evaluation.html: the verdict and what it rests on, for people."""
 
 import io
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from markupsafe import Markup
 from PIL import Image
 
-from tally.evaluation.document import Assessment, Evaluation
+from tally.decoding import DECODINGS, FIGURES
+from tally.evaluation import charts, confidence_charts
+from tally.evaluation.assessment import Assessment, Study
+from tally.evaluation.automation import TARGETS, THRESHOLDS
+from tally.evaluation.bootstrap import Interval
+from tally.evaluation.document import Evaluation, group_table
+from tally.evaluation.orders import DECISIONS, FAIL_PROBABILITY, PASS_PROBABILITY, SITUATIONS
 from tally.gate import Guard
-from tally.html import chart, data_uri, write_report
+from tally.gate.power import discordance
+from tally.html import data_uri, write_report
 from tally.labels import COUNTS
 from tally.metrics import SCALARS
 
 HARDEST = 24
+SOURCE_ROWS = 30
 _THUMBNAIL = 192
 _TITLES = {
     "accuracy": "Accuracy",
@@ -27,10 +35,17 @@ _TITLES = {
     "quadratic_kappa": "Quadratic kappa",
     "ece": "Calibration error (ECE)",
 }
+_BALANCED = ("accuracy", "macro_precision", "macro_f1", "rmse", "mae", "within_1")
+"""Class-balanced rows; class-balanced accuracy is macro recall, which therefore has no row of its own."""
 _WORDS = {
     "promote": ("Promote", "good", "The challenger replaces the champion."),
     "reject": ("Reject", "bad", "The champion stays."),
     "underpowered": ("Underpowered", "warn", "The champion stays: this test set is too small to tell."),
+}
+_USES = {
+    "argmax": "the answer of the API: right most often",
+    "median": "where being far off costs more than being off by one",
+    "mean": "for totals over many bins; not a whole number",
 }
 
 
@@ -38,20 +53,22 @@ def write_page(path: Path, evaluation: Evaluation) -> None:
     """Write the page to `path`."""
     word, tone, meaning = _WORDS[evaluation.verdict.verdict]
     models = list(evaluation.assessments.values())
+    studies = {name: study for name in ("challenger", "champion") if (study := evaluation.assessments[name].study)}
     write_report(
         path,
         "evaluation.html",
+        evaluation=evaluation,
         verdict=evaluation.verdict,
         word=word,
         tone=tone,
         meaning=meaning,
-        champion_name=evaluation.champion_name,
-        warnings=evaluation.warnings,
+        challenger=evaluation.assessments["challenger"],
+        champion=evaluation.assessments["champion"],
         models=models,
         metrics=[(title, [_with_interval(model, name) for model in models]) for name, title in _TITLES.items()],
+        balanced=[(_TITLES[name], [_balanced(model, name) for model in models]) for name in _BALANCED],
         guards=[(guard, *_guard_texts(guard)) for guard in evaluation.verdict.guards],
-        gain_chart=_gain_chart(evaluation),
-        confusions=[_confusion_chart(model) for model in models if model.name != "majority"],
+        groups=group_table(evaluation.pairs),
         per_class=list(
             zip(
                 evaluation.assessments["challenger"].metrics.per_class,
@@ -59,18 +76,45 @@ def write_page(path: Path, evaluation: Evaluation) -> None:
                 strict=True,
             )
         ),
+        decodings=[(how, _USES[how], _decoding_rows(studies, how)) for how in DECODINGS],
+        targets=_target_rows(studies),
+        thresholds=[[study.automation.at(threshold) for study in studies.values()] for threshold in THRESHOLDS],
+        orders=_order_rows(studies),
+        decisions=DECISIONS,
+        pass_probability=PASS_PROBABILITY,
+        fail_probability=FAIL_PROBABILITY,
+        source_rows=evaluation.sources.rows[:SOURCE_ROWS],
+        counts=COUNTS,
         hardest=_hardest(evaluation),
-        test_sha256=evaluation.split.sha256,
-        stored_side=evaluation.split.stored_side,
+        charts=_charts(evaluation, studies),
     )
+
+
+def _charts(evaluation: Evaluation, studies: Mapping[str, Study]) -> dict[str, Any]:
+    verdict, models = evaluation.verdict, evaluation.assessments
+    return {
+        "gain": charts.gain_chart(verdict),
+        "power": charts.power_chart(verdict, discordance(evaluation.pairs)),
+        "confusions": [charts.confusion_chart(model) for model in models.values() if model.study],
+        "sources": charts.source_chart(evaluation.sources),
+        "reliability": [confidence_charts.reliability_chart(models[name], study) for name, study in studies.items()],
+        "automation": confidence_charts.automation_chart(studies),
+        "thresholds": confidence_charts.threshold_chart(studies["challenger"]),
+        "orders": confidence_charts.orders_chart(studies),
+    }
 
 
 def _with_interval(model: Assessment, name: str) -> tuple[str, str]:
     """The value and its interval as text; a metric that the model does not have is a dash."""
     value = getattr(model.metrics, name) if name in SCALARS else model.ece
-    if value is None:
-        return "–", ""
-    found = model.intervals[name]
+    return ("–", "") if value is None else _texts(value, model.intervals[name])
+
+
+def _balanced(model: Assessment, name: str) -> tuple[str, str]:
+    return _texts(model.balanced[name], model.balanced_intervals[name])
+
+
+def _texts(value: float, found: Interval) -> tuple[str, str]:
     return f"{value:.3f}", f"{found.low:.3f}\u2060–\u2060{found.high:.3f}"
 
 
@@ -88,40 +132,31 @@ def _guard_texts(guard: Guard) -> tuple[str, str, str, str]:
     return title, f"{guard.champion:.3f}", f"{side}\u00a0{guard.limit:.3f}", f"{guard.challenger:.3f}"
 
 
-def _gain_chart(evaluation: Evaluation) -> Markup:
-    """The gain with its interval against no gain and against the smallest one this test set would show."""
-    verdict = evaluation.verdict
-    low, high = (100 * side for side in verdict.gain_interval)
-    with chart("Gain in accuracy over the champion", "points of accuracy", "", width=4.6, height=1.6) as drawing:
-        axes = drawing.axes
-        axes.axvline(0, color="#5b6776", linewidth=1)
-        axes.axvspan(0, 100 * verdict.smallest_detectable_gain, color="#9a6700", alpha=0.12, linewidth=0)
-        axes.plot([low, high], [0, 0], color="#1c2430", linewidth=3, solid_capstyle="butt")
-        axes.plot([100 * verdict.gain], [0], "o", color="#1c2430", markersize=8)
-        reach = max(abs(low), abs(high), 1.0) * 1.15
-        axes.set(xlim=(min(-reach / 4, low * 1.15), reach), ylim=(-1, 1), yticks=[])
-        for side in ("left", "right", "top"):
-            axes.spines[side].set_visible(False)
-    return drawing.svg
+def _decoding_rows(studies: Mapping[str, Study], how: str) -> list[tuple[str, list[tuple[str, str]]]]:
+    """Per model its raw figures, each with the class-balanced one below."""
+    rows = []
+    for name, study in studies.items():
+        found = study.decodings[how]
+        rows.append((name, [(f"{found.raw[key]:.3f}", f"{found.balanced[key]:.3f}") for key in FIGURES]))
+    return rows
 
 
-def _confusion_chart(model: Assessment) -> Markup:
-    """Confusion matrix as a heat map: colour is the share of the true count, the number is photos."""
-    matrix = model.matrix
-    shares = matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1)
-    ticks = np.arange(len(COUNTS))
-    with chart(
-        f"{model.name.capitalize()} ({model.model})", "predicted count", "true count", width=3.6, height=3.4
-    ) as c:
-        c.axes.pcolormesh(shares, cmap="Blues", vmin=0, vmax=1, edgecolors="white", linewidth=1)
-        for row in ticks:
-            for column in ticks:
-                color = "white" if shares[row, column] > 0.55 else "#1c2430"
-                c.axes.text(column + 0.5, row + 0.5, str(matrix[row, column]), ha="center", va="center", color=color)
-        c.axes.set(xticks=ticks + 0.5, yticks=ticks + 0.5, xticklabels=COUNTS, yticklabels=COUNTS, aspect="equal")
-        c.axes.invert_yaxis()
-        c.axes.tick_params(length=0)
-    return c.svg
+def _target_rows(studies: Mapping[str, Study]) -> list[tuple[float, list[tuple[str, Any, Any]]]]:
+    """Per wanted precision and model: what is proven and what was observed."""
+    rows = []
+    for index, wanted in enumerate(TARGETS):
+        found = [(name, study.automation.targets[index]) for name, study in studies.items()]
+        rows.append((wanted, [(name, target.proven, target.observed) for name, target in found]))
+    return rows
+
+
+def _order_rows(studies: Mapping[str, Study]) -> list[tuple[str, str, Any]]:
+    return [
+        (situation, name, study.orders[situation])
+        for situation in SITUATIONS
+        for name, study in studies.items()
+        if situation in study.orders
+    ]
 
 
 def _hardest(evaluation: Evaluation) -> list[dict[str, Any]]:

@@ -7,27 +7,32 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 
+from tally.data.delivery import DATA_FILE, PHOTOS_FILE
 from tally.errors import TallyError
 from tally.predictor import DESCRIPTION_FILE, MODEL_FILE
+from tally.provenance import TRAINED_ON_FILE
+
+_OPTIONAL = {TRAINED_ON_FILE, DATA_FILE, PHOTOS_FILE}
+"""What older models do not have."""
 
 MAX_BYTES = 4 * 1024**3
 """Unpacked size from which an archive is refused: far above any model here, below a volume."""
 
 
 def unpack_model(archive: Path, directory: Path) -> Path:
-    """Write `model.onnx` and `model.json` of `archive` into `directory` and return it.
+    """Write `model.onnx`, `model.json` and what else Evaluate reads of `archive` into `directory`, which is returned.
 
     Every member is looked at first. TallyError names the archive, and the member, when it is missing or damaged, has a
-    link, a device or a path that leaves the directory, lacks one of the two files, or is too large.
+    link, a device or a path that leaves the directory, lacks one of the first two, or is too large.
     """
     if not archive.is_file():
         raise TallyError(f"no model at {archive}: the step before must have written a model.tar.gz")
     directory.mkdir(parents=True, exist_ok=True)
-    wanted = {MODEL_FILE, DESCRIPTION_FILE}
+    needed = {MODEL_FILE, DESCRIPTION_FILE}
     with _opened(archive) as tar:
-        found = {name: member for name, member in _checked(archive, tar) if name in wanted}
-        if wanted - found.keys():
-            missing = ", ".join(sorted(wanted - found.keys()))
+        found = {name: member for name, member in _checked(archive, tar) if name in needed | _OPTIONAL}
+        if needed - found.keys():
+            missing = ", ".join(sorted(needed - found.keys()))
             raise TallyError(f"{archive} has no {missing}: it is not a model that Tally's training wrote")
         for name, member in found.items():
             source = tar.extractfile(member)

@@ -1,7 +1,8 @@
 """The gate: is the challenger better than the champion, and safe to put in its place?"""
 
 from tally.gate.guards import Guard
+from tally.gate.pairs import Pairs
 from tally.gate.settings import GateSettings
 from tally.gate.verdict import Verdict, decide
 
-__all__ = ["GateSettings", "Guard", "Verdict", "decide"]
+__all__ = ["GateSettings", "Guard", "Pairs", "Verdict", "decide"]
