@@ -19,8 +19,8 @@ DECODINGS = ("argmax", "median", "mean")
 FIGURES = ("accuracy", "within_1", "mae", "rmse")
 
 _VALUES = np.array(COUNTS, dtype=np.float64)
-_HALF = 0.5 - 1e-9
-"""A cumulated probability that is a half in decimal must reach it in binary."""
+_HALF = 0.5 - 1e-6
+"""A cumulated probability that is a half in decimal must reach it in the float32 of a model."""
 
 
 def decode(probabilities: npt.ArrayLike, how: str) -> Floats:

@@ -50,8 +50,8 @@ def check_split(directories: Mapping[str, Path], split: Split) -> tuple[dict[str
     unknown = [name for name, state in states.items() if state == UNKNOWN]
     if unknown:
         warnings.append(
-            f"whether {' and '.join(unknown)} have seen test photos is unknown: trained before Tally wrote "
-            f"{TRAINED_ON_FILE}"
+            f"whether these have seen test photos is unknown: {', '.join(unknown)}; they were trained before Tally "
+            f"wrote {TRAINED_ON_FILE}"
         )
     return states, warnings
 

@@ -1,0 +1,162 @@
+"""What probabilities are worth: intervals of shares, calibration curve, automation, orders."""
+
+import importlib.util
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+from statsmodels.stats.proportion import proportion_confint
+
+from tally.evaluation.automation import automate
+from tally.evaluation.bootstrap import GroupBootstrap
+from tally.evaluation.orders import FAIL_PROBABILITY, PASS_PROBABILITY, order_check
+from tally.evaluation.proportions import bounds
+from tally.evaluation.reliability import reliability
+from tally.evaluation.scoring import Truth
+from tally.metrics import expected_calibration_error
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def truth_of(true: npt.ArrayLike, groups: npt.ArrayLike | None = None) -> Truth:
+    answers = np.asarray(true, dtype=np.int64)
+    numbers = np.arange(len(answers)) if groups is None else np.asarray(groups, dtype=np.int64)
+    return Truth(answers, tuple(str(number) for number in numbers), numbers)
+
+
+def sure_of(classes: npt.ArrayLike, confidences: npt.ArrayLike) -> npt.NDArray[np.float32]:
+    """Probabilities with `confidences` on `classes` and the rest spread evenly."""
+    where, confidence = np.asarray(classes), np.asarray(confidences, dtype=np.float64)
+    table = np.repeat(((1 - confidence) / 4)[:, None], 5, axis=1)
+    table[np.arange(len(where)), where] = confidence
+    return table.astype(np.float32)
+
+
+@pytest.mark.parametrize("groups", [1, 7, 59, 400])
+@pytest.mark.parametrize("right", [0.0, 0.5, 1.0])
+def test_bounds_of_a_share_are_statsmodels_clopper_pearson(groups: int, right: float) -> None:
+    hits = right * groups
+    expected = proportion_confint(hits, groups, alpha=0.1, method="beta")
+    assert np.array(bounds(right, groups, 0.9)) == pytest.approx(np.array(expected), abs=1e-9)
+
+
+def test_a_share_without_photos_can_be_anything() -> None:
+    assert [float(side) for side in bounds(0.0, 0)] == [0.0, 1.0]
+
+
+def test_the_calibration_curve_counts_what_ece_adds_up() -> None:
+    generator = np.random.default_rng(0)
+    probabilities = generator.dirichlet(np.full(5, 0.5), 400).astype(np.float32)
+    truth = truth_of(generator.integers(0, 5, 400), np.repeat(np.arange(200), 2))
+    rows = reliability(probabilities, truth)
+    assert sum(row.photos for row in rows) == 400
+    gap = sum(row.photos * abs(row.accuracy - row.confidence) for row in rows) / 400
+    assert gap == pytest.approx(expected_calibration_error(probabilities, truth.true), abs=1e-6)
+    for row in rows:
+        assert row.low < row.confidence <= row.high
+        assert 0 <= row.interval[0] <= row.accuracy <= row.interval[1] <= 1
+        assert row.groups <= row.photos
+
+
+def test_a_calibrated_model_lies_on_the_diagonal_and_an_overconfident_one_below() -> None:
+    generator = np.random.default_rng(1)
+    confidence = generator.uniform(0.3, 1, 6000)
+    classes = np.zeros(6000, dtype=np.int64)
+    for shift, below in ((0.0, False), (0.25, True)):
+        right = generator.random(6000) < confidence - shift
+        rows = reliability(sure_of(classes, confidence), truth_of(np.where(right, 0, 1)))
+        outside = [row for row in rows if row.photos > 100 and row.interval[1] < row.confidence]
+        assert (len(outside) > 5) is below
+
+
+def test_automation_by_hand() -> None:
+    # From the surest photo on: right, right, wrong, right; the last two share a confidence.
+    found = automate(sure_of([0, 1, 2, 3], [0.9, 0.8, 0.6, 0.6]), truth_of([0, 1, 0, 3]))
+    assert found.thresholds == pytest.approx([0.9, 0.8, 0.6])
+    assert found.shares == pytest.approx([0.25, 0.5, 1.0])
+    assert found.precisions == pytest.approx([1.0, 1.0, 0.75])
+    observed = found.targets[1].observed
+    assert observed is not None
+    assert (observed.share, observed.check, observed.precision) == (0.5, 0.5, 1.0)
+    assert found.targets[1].proven is None, "two photos prove nothing"
+    assert found.at(0.7).share == 0.5
+    nothing = found.at(0.95)
+    assert (nothing.share, nothing.check, nothing.precision, nothing.lower_bound) == (0.0, 1.0, None, None)
+
+
+@pytest.mark.parametrize(("groups", "proven"), [(58, False), (59, True)])
+def test_95_percent_are_proven_by_59_faultless_groups_however_many_photos_they_have(groups: int, proven: bool) -> None:
+    # 0.95 ** 59 < 0.05 < 0.95 ** 58
+    numbers = np.repeat(np.arange(groups), 5)
+    found = automate(sure_of(np.zeros(5 * groups, dtype=int), np.full(5 * groups, 0.9)), truth_of(0 * numbers, numbers))
+    assert (found.targets[1].proven is not None) is proven
+    assert found.targets[1].observed is not None
+
+
+def test_a_model_that_is_right_half_of_the_time_at_any_confidence_automates_nothing() -> None:
+    generator = np.random.default_rng(2)
+    confidence = generator.uniform(0.3, 1, 500)
+    right = generator.random(500) < 0.5
+    found = automate(sure_of(np.zeros(500, dtype=int), confidence), truth_of(np.where(right, 0, 1)))
+    assert [target.proven for target in found.targets] == [None, None, None]
+    plain = found.as_dict()
+    assert plain["targets"]["0.95"]["proven"] is None
+    assert plain["thresholds"][-1]["check"] > 0.9
+
+
+def test_a_sharper_lower_confidence_part_is_left_to_people() -> None:
+    # 300 sure photos all right, 700 unsure ones at chance: three tenths and a little can be answered.
+    generator = np.random.default_rng(3)
+    confidence = np.concatenate([generator.uniform(0.9, 1, 300), generator.uniform(0.3, 0.5, 700)])
+    right = np.concatenate([np.ones(300, dtype=bool), generator.random(700) < 0.3])
+    found = automate(sure_of(np.zeros(1000, dtype=int), confidence), truth_of(np.where(right, 0, 1)))
+    proven = found.targets[1].proven
+    assert proven is not None
+    assert 0.3 <= proven.share < 0.32
+    assert proven.lower_bound is not None
+    assert proven.lower_bound >= 0.95
+
+
+def decisions() -> ModuleType:
+    """The API's own module, which this package may not import."""
+    spec = importlib.util.spec_from_file_location("tally_api_decisions", ROOT / "lambda" / "api" / "decisions.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_orders_are_decided_as_the_api_decides_them() -> None:
+    api = decisions()
+    thresholds = api.Thresholds()
+    assert (thresholds.pass_probability, thresholds.fail_probability) == (PASS_PROBABILITY, FAIL_PROBABILITY)
+    generator = np.random.default_rng(5)
+    probabilities = generator.dirichlet(np.full(5, 0.2), 200).astype(np.float32)
+    truth = truth_of(generator.integers(0, 5, 200), np.repeat(np.arange(50), 4))
+    found = order_check(probabilities, truth, GroupBootstrap(truth.group_numbers, seed=0))
+    tallied: dict[str, dict[str, int]] = {name: {"pass": 0, "review": 0, "fail": 0} for name in found}
+    for row, true in zip(probabilities.astype(np.float64), truth.true.tolist(), strict=True):
+        for expected in range(5):
+            situation = ("as ordered", "one off", "more off")[min(abs(expected - true), 2)]
+            tallied[situation][thresholds.decide(float(row[expected]))] += 1
+    for situation, shares in found.items():
+        counted = tallied[situation]
+        assert shares.questions == sum(counted.values())
+        assert shares.share["pass"] == pytest.approx(counted["pass"] / shares.questions)
+        assert shares.share["check"] == pytest.approx(counted["review"] / shares.questions)
+        assert shares.share["fail"] == pytest.approx(counted["fail"] / shares.questions)
+        for name, (low, high) in shares.intervals.items():
+            assert low <= shares.share[name] <= high
+    assert sum(shares.questions for shares in found.values()) == 5 * 200
+
+
+def test_a_perfect_model_passes_what_is_there_and_fails_everything_else() -> None:
+    true = np.arange(50) % 5
+    found = order_check(sure_of(true, np.full(50, 0.96)), truth_of(true), GroupBootstrap(np.arange(50), seed=0))
+    assert found["as ordered"].share == {"pass": 1.0, "check": 0.0, "fail": 0.0}
+    assert found["one off"].share == {"pass": 0.0, "check": 0.0, "fail": 1.0}

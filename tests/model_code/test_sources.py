@@ -1,0 +1,106 @@
+"""Baselines that look at no photo, and whether the source explains a model's accuracy."""
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+from sklearn.dummy import DummyClassifier
+from sklearn.metrics import balanced_accuracy_score
+from sklearn.model_selection import LeaveOneGroupOut, cross_val_predict
+
+from tally.evaluation.bootstrap import GroupBootstrap
+from tally.evaluation.rules import learn
+from tally.evaluation.scoring import Truth
+from tally.evaluation.sources import SourceCheck, check_sources
+
+Indices = npt.NDArray[np.int64]
+TRAINED = {"counts_by_source": {"a": [50, 10, 0, 5, 0], "b": [10, 10, 30, 20, 9], "gone": [0, 0, 0, 60, 0]}}
+
+
+def truth_of(true: npt.ArrayLike, groups: npt.ArrayLike | None = None) -> Truth:
+    answers = np.asarray(true, dtype=np.int64)
+    numbers = np.arange(len(answers)) if groups is None else np.asarray(groups, dtype=np.int64)
+    return Truth(answers, tuple(str(number) for number in numbers), numbers)
+
+
+def test_rules_learn_from_the_counts_that_training_left() -> None:
+    found = learn(TRAINED, ["a", "b", "new"], truth_of([0, 0, 0]))
+    assert found.basis == "the train split"
+    # In all: 60, 20, 30, 85, 9 photos of 1 to 5.
+    assert found.majority.tolist() == [3, 3, 3]
+    assert found.median.tolist() == [2, 2, 2]
+    assert found.source.tolist() == [0, 2, 3], "a new source gets the majority"
+    # In relation to all photos: a has 50/60 of the ones; b all 30 threes and all 9 fives, and the lower count wins.
+    assert found.balanced_source.tolist() == [0, 2, 3]
+
+
+@pytest.mark.parametrize(
+    "counts",
+    [None, {}, {"a": [1, 2]}, {"a": [1, 2, 3, 4, -5]}, {"a": ["1", 2, 3, 4, 5]}, {"a": [0, 0, 0, 0, 0]}, [1, 2]],
+    ids=["none", "empty", "short", "negative", "text", "no photos", "no table"],
+)
+def test_without_usable_counts_rules_learn_from_the_other_groups(counts: object) -> None:
+    found = learn({"counts_by_source": counts}, ["a"] * 4, truth_of([0, 0, 1, 2]))
+    assert found.basis == "the test split without the photo's own group"
+    assert found.majority.tolist() == [0, 0, 0, 0]
+
+
+def test_no_photo_tells_its_own_groups_count() -> None:
+    # One large group of fives: others may answer 5 for it, it may not itself.
+    truth = truth_of([4, 4, 4, 4, 0, 0, 1], [0, 0, 0, 0, 1, 2, 3])
+    found = learn({}, ["s"] * 7, truth)
+    assert found.majority.tolist() == [0, 0, 0, 0, 4, 4, 4]
+
+
+def test_majority_out_of_group_is_sklearns() -> None:
+    generator = np.random.default_rng(0)
+    true, groups = generator.choice(5, 90, p=[0.3, 0.3, 0.2, 0.1, 0.1]), generator.integers(0, 12, 90)
+    groups = np.unique(groups, return_inverse=True)[1]
+    expected = cross_val_predict(
+        DummyClassifier(strategy="most_frequent"), np.zeros((90, 1)), true, groups=groups, cv=LeaveOneGroupOut()
+    )
+    assert learn({}, ["s"] * 90, truth_of(true, groups)).majority.tolist() == expected.tolist()
+
+
+def checked(predicted: Indices, true: Indices, sources: list[str]) -> SourceCheck:
+    truth = truth_of(true)
+    rules = learn({}, sources, truth)
+    models = {"challenger": predicted, "champion": np.zeros_like(predicted)}
+    return check_sources(sources, truth, rules, models, GroupBootstrap(truth.group_numbers, seed=0))
+
+
+def leaky(photos: int = 400) -> tuple[Indices, list[str]]:
+    """Counts of which each source has nearly one."""
+    generator = np.random.default_rng(1)
+    source = generator.integers(0, 3, photos)
+    true = np.where(generator.random(photos) < 0.8, source, generator.integers(0, 5, photos))
+    return true, [f"site-{number}" for number in source.tolist()]
+
+
+def test_a_model_that_has_only_learnt_the_source_is_exposed() -> None:
+    true, sources = leaky()
+    predicted = np.array([int(source[-1]) for source in sources])
+    found = checked(predicted, true, sources)
+    assert found.raw.alone == pytest.approx(np.mean(predicted == true))
+    assert found.raw.gain == 0
+    assert found.explained
+
+
+def test_a_model_that_looks_at_photos_is_not_explained_by_the_source() -> None:
+    true, sources = leaky()
+    right = np.random.default_rng(2).random(len(true)) < 0.97
+    predicted = np.where(right, true, (true + 1) % 5)
+    found = checked(predicted, true, sources)
+    assert found.balanced.gain + found.balanced.alone == pytest.approx(balanced_accuracy_score(true, predicted))
+    assert found.raw.gain + found.raw.alone == pytest.approx(np.mean(predicted == true))
+    assert not found.explained
+    assert [row.photos for row in found.rows] == sorted((sources.count(name) for name in set(sources)), reverse=True)
+    for row in found.rows:
+        inside = np.array(sources) == row.source
+        assert row.accuracy["challenger"] == pytest.approx(np.mean((predicted == true)[inside]))
+        assert row.majority == pytest.approx(max(row.counts) / row.photos)
+        assert row.intervals["challenger"][0] < row.accuracy["challenger"] < row.intervals["challenger"][1]
+
+
+def test_a_single_source_explains_nothing() -> None:
+    true = np.arange(60) % 5
+    assert not checked(np.zeros(60, dtype=np.int64), true, ["only"] * 60).explained
