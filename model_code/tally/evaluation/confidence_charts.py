@@ -99,7 +99,9 @@ def orders_chart(studies: Mapping[str, Study]) -> Markup:
     ]
     places = np.arange(len(bars))[::-1]
     title = "Does the bin hold what was ordered?"
-    with chart(title, "share of questions (%)", "", width=WIDTH, height=1.4 + 0.42 * len(bars)) as drawing:
+    with chart(
+        title, "share of questions (%)", "what the bin holds", width=WIDTH, height=1.4 + 0.42 * len(bars)
+    ) as drawing:
         axes, left = drawing.axes, np.zeros(len(bars))
         for decision in DECISIONS:
             widths = 100 * np.array([share[decision] for _, share in bars])
