@@ -3,8 +3,8 @@
 #   make run DATA=../photos        the same on your photos; `make help` lists the options
 #   make deploy ENV=dev            the same stacks in your AWS account
 .DEFAULT_GOAL := help
-.PHONY: help run up down options test load e2e bench lint format definition picture reference snapshot requirements clean \
-	policy bootstrap deploy diff upload start watch runs stop packages approve rollback predict status destroy
+.PHONY: help run up down options test load e2e compare-recipes bench lint format definition picture reference snapshot \
+	requirements clean policy bootstrap deploy diff upload start watch runs stop packages approve rollback predict status destroy
 
 PYTHON ?= python3
 UV_VERSION := 0.13.8
@@ -16,6 +16,8 @@ CLIENT := clients/python
 # `python -m local` of that name.
 RUN_VARIABLES := DATA GROUPS LIST BACKBONE WEIGHTS IMAGE_SIZE EPOCHS BASELINE_EPOCHS HPO_EPOCHS HPO_JOBS \
 	HPO_PARALLELISM INSTANCES MAX_INSTANCES SAMPLE_PHOTOS SEED PORT PARAMETER
+# What `make compare-recipes` takes, likewise; SHUFFLE_LABELS=1 and SHARE='0.25 0.5 1' ask for something else of it.
+RECIPE_VARIABLES := DATA GROUPS LIST BACKBONE WEIGHTS IMAGE_SIZE EPOCHS MINUTES SEEDS SPLIT SAMPLE_PHOTOS OUT
 # Operating commands take theirs likewise, as options of `python -m ops`.
 OPS_VARIABLES := ENV EXECUTION_POLICY OVERRIDES VERSION RUN PREFIX S3_URI IMAGE_URL PHOTO EXPECTED_COUNT
 
@@ -30,7 +32,7 @@ OPS = @$(TOOLS)/bin/python -m ops
 CDK := node_modules/.package-lock.json
 
 help: ## this list
-	@grep -hE '^[a-z0-9]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 17
 	@echo
 	@echo "options of make run and make up, as in make run DATA=../photos EPOCHS=3:"
 	@echo "  BUILD $(RUN_VARIABLES)" | fmt -w 100
@@ -109,6 +111,11 @@ load: .venv/installed ## two minutes of good and hostile requests to the API tha
 
 e2e: .venv/installed $(CDK) ## whole loops, slow
 	$(BIN)/pytest -m e2e
+
+compare-recipes: .venv/installed ## the default recipe against a plain fine-tune, hours: DATA=../photos WEIGHTS=file.pth
+	@$(BIN)/python -m benchmarks.recipes $(call given,$(RECIPE_VARIABLES)) \
+		$(if $(findstring command,$(origin SHUFFLE_LABELS)),--shuffle-labels) \
+		$(if $(findstring command,$(origin SHARE)),--share $(foreach share,$(SHARE),$(call quoted,$(share))))
 
 bench: .venv/installed ## what the API's function adds to fetch and model, and the memory it takes; on a quiet machine
 	$(BIN)/python -m benchmarks.api_overhead

@@ -15,7 +15,8 @@ PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
 MAKEFILE = (ROOT / "Makefile").read_text()
 RUN_VARIABLES = re.findall(r"[A-Z_0-9]+", MAKEFILE.split("RUN_VARIABLES :=")[1].split("\n#")[0])
 OPS_VARIABLES = re.findall(r"[A-Z_0-9]+", MAKEFILE.split("OPS_VARIABLES :=")[1].split("\n")[0])
-MAKE_VARIABLES = {*RUN_VARIABLES, *OPS_VARIABLES, "BUILD", "PYTHON"}
+RECIPE_VARIABLES = re.findall(r"[A-Z_0-9]+", MAKEFILE.split("RECIPE_VARIABLES :=")[1].split("\n")[0])
+MAKE_VARIABLES = {*RUN_VARIABLES, *OPS_VARIABLES, *RECIPE_VARIABLES, "SHUFFLE_LABELS", "SHARE", "BUILD", "PYTHON"}
 
 
 @cache
