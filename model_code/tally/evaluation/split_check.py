@@ -1,4 +1,4 @@
-"""Refuses a comparison in which a model has seen the test photos (docs/adr/0017)."""
+"""Refuses a comparison in which a model has seen the test photos (docs/adr/0018)."""
 
 from collections.abc import Mapping
 from pathlib import Path
