@@ -26,8 +26,9 @@ from tally.ranks import Ranks
 from tally.settings import TrainingSettings
 
 FOLDS = 5
-STRENGTH = 0.001
-"""Inverse regularisation of the linear model on standardised features."""
+STRENGTH = 3e-4
+"""Inverse regularisation of the linear model on standardised features. Of 1e-4 to 1e-2 the one that agreed best with
+the labels of 4,185 real photos when 5% of them were changed; those are 9 of its first 20 and 23 of its first 60."""
 
 FIT_MOST = 40_000
 """Photos that a fold's model is fitted on at most; all photos are asked about whatever their number."""

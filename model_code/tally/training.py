@@ -19,6 +19,7 @@ from torch.distributed.elastic.multiprocessing.errors import record
 
 from tally.checkpoint import Checkpoints
 from tally.container import STOPPED
+from tally.data.delivery import Delivery
 from tally.data.shards import Split
 from tally.errors import TallyError
 from tally.network import build_network, check_size, find_weights, freeze, load_pretrained
@@ -27,6 +28,7 @@ from tally.ranks import join_ranks, seed_all
 from tally.settings import TrainingSettings
 from tally.trainer import EpochResult, Trainer
 from tally.training_record import print_diagnosis, training_record, write_training_record
+from tally.trials import TRIAL_FILE, TrialRecord, read_trials
 
 
 def read_settings(paths: MlPaths) -> TrainingSettings:
@@ -59,12 +61,23 @@ def run_rank(paths: MlPaths) -> int:
         checkpoints = Checkpoints(_checkpoint_directory(paths, settings), identity)
         trainer = Trainer(settings, ranks, network, train, validation, checkpoints, stop.is_set)
         metrics = _MetricsFile(paths.output_data / "metrics.jsonl")
+        trial = TrialRecord(paths.output_data / TRIAL_FILE, settings) if settings.trial and ranks.is_first else None
+
+        def report(result: EpochResult) -> None:
+            metrics.report(result)
+            if trial:
+                trial.add(result)
+
         try:
-            outcome = trainer.run(metrics.report)
-        except TallyError:
+            outcome = trainer.run(report)
+        except TallyError as error:
+            if trial:
+                trial.failed(error)
             if ranks.is_first:  # what was seen until then may tell why
                 _leave_record(paths, settings, train, validation, trainer, ranks.world)
             raise
+        if trial:
+            trial.completed() if outcome.finished else trial.stopped()
         if not outcome.finished:
             if ranks.is_first:
                 print(f"stopped as asked; a checkpoint in {paths.checkpoints} continues the run", flush=True)
@@ -75,6 +88,8 @@ def run_rank(paths: MlPaths) -> int:
             record = training_record(settings, train, validation, ranks.world, outcome, watched)
             _finish(paths, network, settings, train, validation, record, validated)
         ranks.wait()
+    if ranks.is_first:  # after the last exchange: the others need not wait for it
+        _check_labels(paths, network, settings, train, validation, ranks.device)
     return 0
 
 
@@ -137,11 +152,35 @@ def _finish(
     if settings.trial:
         return
     from tally.export import Calibration, export_model  # onnx and its exporter take seconds to import
+    from tally.trials_report import view_trials  # as does matplotlib
 
     calibration = Calibration.fit(*validated)
     export_model(paths.model, network, settings, train, validation, calibration)
-    write_training_record(paths.model, record | {"calibration": asdict(calibration)})
+    Delivery.of(train, validation).write(paths.model)
+    trials = view_trials(read_trials(paths.channel("trials")))
+    write_training_record(paths.model, record | {"calibration": asdict(calibration)}, trials)
     print(f"exported model_bytes={(paths.model / 'model.onnx').stat().st_size}", flush=True)
+
+
+def _check_labels(
+    paths: MlPaths, network: Any, settings: TrainingSettings, train: Split, validation: Split, device: torch.device
+) -> None:
+    """List labels that people should check, where the features have not been trained on them."""
+    from tally.labels_check import check_labels, reason_to_skip
+    from tally.labels_report import write_suspects  # matplotlib takes a second to import
+
+    reason = reason_to_skip(settings, [train, validation])
+    if reason is not None:
+        if reason:
+            print(f"labels were not checked: {reason}", flush=True)
+        return
+    found = check_labels(network, settings, [train, validation], device)
+    write_suspects(paths.model / "report", found, [("train", train), ("validation", validation)])
+    print(
+        f"labels_checked={len(found.true)} contradicted={len(found.order)} checker_accuracy={found.accuracy:.4f} "
+        "the list is for people: report/suspicious_labels.csv",
+        flush=True,
+    )
 
 
 @record

@@ -51,6 +51,8 @@ def test_a_job_writes_the_whole_model_directory_and_its_onnx_answers_for_any_bat
         "weights.safetensors",
         "trained_on.safetensors",
         "training.json",
+        "data.json",
+        "photos.npy",
         "report",
     }
     description = json.loads((model / "model.json").read_text())

@@ -118,7 +118,7 @@ def compare_deliveries(directories: Mapping[str, Path], split: Split, champion_n
 
 def _lookalikes(delivery: Delivery | None, split: Split, looks: Rows) -> tuple[Lookalike, ...] | None:
     """Test photos with the looks of a training photo, each once, with the nearest of those that were compared."""
-    if delivery is None or not known(looks).any() or not known(delivery.rows).any():
+    if delivery is None or not known(looks).any() or not known(delivery.rows[delivery.rows["train"]]).any():
         return None
     trained = np.flatnonzero(delivery.rows["contrast"] >= FLAT)
     asked = np.flatnonzero(looks["contrast"] >= FLAT)

@@ -1,0 +1,254 @@
+"""Drift between deliveries: formulas against scipy and by hand, and what the evaluation makes of them."""
+
+import json
+import shutil
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy.spatial import distance as oracle
+
+from tally.data.delivery import DATA_FILE, PHOTOS_FILE, Delivery, split_profile
+from tally.data.looks import Look, look_rows, read_looks, write_looks
+from tally.data.shard_writer import Prepared, write_split
+from tally.data.shards import Split
+from tally.errors import TallyError
+from tally.evaluation.deliveries import Drift, compare_deliveries
+from tally.evaluation.drift import (
+    compare,
+    jensen_shannon,
+    population_stability_index,
+    psi_by_chance,
+)
+from tally.evaluation.drift_page import write_drift_page
+from tally.provenance import TrainedOn
+from tests.model_code.tiny_model import photo as tiny_photo
+
+counts = st.lists(st.integers(0, 1000), min_size=2, max_size=12)
+
+
+def test_the_stability_index_is_the_one_computed_by_hand() -> None:
+    before, after = np.array([50, 30, 20]), np.array([100, 80, 20])
+    # (.5 - .5) ln 1 + (.4 - .3) ln(.4 / .3) + (.1 - .2) ln(.1 / .2)
+    assert population_stability_index(before, after) == pytest.approx(0.1 * 0.2876820724 + 0.1 * 0.6931471806)
+
+
+def test_an_empty_bin_counts_as_half_a_photo_and_one_that_is_empty_in_both_not_at_all() -> None:
+    before, after = np.array([9, 0, 1]), np.array([9, 0, 0])
+    old, new = np.array([9.5, 1.5]) / 11, np.array([9.5, 0.5]) / 10
+    expected = ((new - old) * np.log(new / old)).sum()
+    assert population_stability_index(before, after) == pytest.approx(expected)
+    assert population_stability_index(np.array([4, 0, 6]), np.array([8, 0, 12])) == pytest.approx(0)
+
+
+@given(st.integers(2, 12).flatmap(lambda n: st.tuples(*[st.lists(st.integers(1, 999), min_size=n, max_size=n)] * 2)))
+def test_distances_are_scipys_symmetric_and_never_negative(pair: tuple[list[int], list[int]]) -> None:
+    one, other = (np.array(numbers) for numbers in pair)
+    assert jensen_shannon(one, other) == pytest.approx(oracle.jensenshannon(one, other, base=2), nan_ok=False)
+    assert population_stability_index(one, other) == pytest.approx(population_stability_index(other, one))
+    assert population_stability_index(one, other) >= 0
+
+
+def test_what_chance_makes_of_the_index_is_exceeded_by_five_in_a_hundred_samples_without_drift() -> None:
+    random = np.random.default_rng(0)
+    shares = np.array([0.4, 0.3, 0.2, 0.1])
+    before, after = random.multinomial(400, shares, 3000), random.multinomial(150, shares, 3000)
+    above = [
+        population_stability_index(old, new) > psi_by_chance(old, new) for old, new in zip(before, after, strict=True)
+    ]
+    assert 0.03 < np.mean(above) < 0.07
+
+
+def made_split(
+    folder: Path,
+    numbers: Sequence[int],
+    *,
+    side: int = 40,
+    bright: float = 120.0,
+    source: str = "a",
+    looks: bool = True,
+) -> Split:
+    """Photos whose looks and labels are functions of their number."""
+    folder.mkdir(parents=True)
+    photos = [
+        Prepared(f"{n:05d}", n % 5 + 1, f"csv:{n}", source, f"{n:064x}", 40, 30, tiny_photo(red=n % 5 + 1))
+        for n in numbers
+    ]
+    write_split(folder, photos, split="train", stored_side=side)
+    split = Split.open(folder)
+    if looks:
+        seen = [look(int(photo.id), bright) for photo in split.photos]
+        write_looks(folder, 0, 1, [look_rows(split.photos, seen)])
+    return split
+
+
+def look(number: int, bright: float) -> Look:
+    random = np.random.default_rng(number)
+    rows, columns = (int(value) for value in random.integers(0, 2**64, 2, dtype=np.uint64))
+    return Look(400 + number % 100, 300, bright + random.normal(0, 12), 40 + random.normal(0, 5), 200, rows, columns)
+
+
+def made_model(folder: Path, train: Split, validation: Split) -> Path:
+    folder.mkdir(parents=True)
+    Delivery.of(train, validation).write(folder)
+    TrainedOn.of(train, validation).write(folder)
+    return folder
+
+
+@pytest.fixture
+def splits(tmp_path: Path) -> dict[str, Split]:
+    return {
+        "old": made_split(tmp_path / "old", range(400)),
+        "validation": made_split(tmp_path / "validation", range(5000, 5040)),
+        "test": made_split(tmp_path / "test", range(9000, 9100)),
+    }
+
+
+def drift_of(tmp_path: Path, splits: dict[str, Split], new: Split) -> Drift:
+    directories = {
+        "champion": made_model(tmp_path / "champion", splits["old"], splits["validation"]),
+        "challenger": made_model(tmp_path / "challenger", new, splits["validation"]),
+    }
+    return compare_deliveries(directories, splits["test"], "group/7")
+
+
+def levels(drift: Drift, name: str) -> dict[str, str]:
+    return {feature.name: feature.level for feature in drift.comparisons[name].features}
+
+
+def test_more_photos_of_the_same_kind_are_no_drift(tmp_path: Path, splits: dict[str, Split]) -> None:
+    drift = drift_of(tmp_path, splits, made_split(tmp_path / "new", range(800)))
+    assert (drift.new, drift.gone, drift.lookalikes) == (400, 0, ())
+    assert set(drift.comparisons) == {"delivery", "new_photos", "test"}
+    assert all(set(levels(drift, name).values()) <= {"stable", "chance"} for name in drift.comparisons)
+    assert drift.warnings == []
+
+
+def test_darker_new_photos_of_another_source_show_most_among_the_new_ones(
+    tmp_path: Path, splits: dict[str, Split]
+) -> None:
+    folder = tmp_path / "new"
+    made_split(tmp_path / "dark", range(600, 800), bright=70, source="b")
+    old = splits["old"]
+    dark = Split.open(tmp_path / "dark")
+    folder.mkdir()
+    photos = [
+        Prepared(p.id, p.count, p.group, p.source, p.sha256, p.width, p.height, bytes(split.jpeg(index)))
+        for split in (old, dark)
+        for index, p in enumerate(split.photos)
+    ]
+    write_split(folder, photos, split="train", stored_side=40)
+    new = Split.open(folder)
+    seen = [look(int(photo.id), 70 if photo.source == "b" else 120) for photo in new.photos]
+    write_looks(folder, 0, 1, [look_rows(new.photos, seen)])
+    drift = drift_of(tmp_path, splits, new)
+    assert (drift.new, drift.gone) == (200, 0)
+    assert levels(drift, "new_photos") | {"brightness": "large", "source": "large"} == levels(drift, "new_photos")
+    assert levels(drift, "new_photos")["count"] == "stable"
+    psi = {
+        name: next(f.psi for f in drift.comparisons[name].features if f.name == "brightness")
+        for name in ("delivery", "new_photos")
+    }
+    assert 0 < (psi["delivery"] or 0) < (psi["new_photos"] or 0)
+    assert any("the photos have changed in" in text and "brightness" in text for text in drift.warnings)
+    section = json.loads(json.dumps(drift.as_dict(), allow_nan=False))
+    assert section["new_photos"] == 200
+    assert [comparison["name"] for comparison in section["comparisons"]] == ["delivery", "new_photos", "test"]
+
+    write_drift_page(tmp_path / "drift.html", drift, splits["test"], "group/7")
+    page = (tmp_path / "drift.html").read_text(encoding="utf-8")
+    assert "The photos have changed." in page
+    assert page.count("<svg") == 3 * 7
+    assert 'src="http' not in page
+
+
+def test_a_champion_without_a_profile_says_so_and_the_rest_is_compared(
+    tmp_path: Path, splits: dict[str, Split]
+) -> None:
+    champion = made_model(tmp_path / "champion", splits["old"], splits["validation"])
+    (champion / DATA_FILE).unlink()
+    challenger = made_model(tmp_path / "challenger", splits["old"], splits["validation"])
+    directories = {"champion": champion, "challenger": challenger}
+    drift = compare_deliveries(directories, splits["test"], "group/7")
+    assert drift.notes == (
+        "the champion keeps no profile of its photos (no data.json; an older version of Tally trained it): drift "
+        "against it is unknown",
+    )
+    assert (drift.new, drift.gone, list(drift.comparisons)) == (None, None, ["test"])
+    write_drift_page(tmp_path / "drift.html", drift, splits["test"], "group/7")
+    assert "drift against it is unknown" in (tmp_path / "drift.html").read_text(encoding="utf-8")
+
+
+def test_neither_profile_leaves_a_page_that_says_so(tmp_path: Path, splits: dict[str, Split]) -> None:
+    for name in ("champion", "challenger"):
+        (tmp_path / name).mkdir()
+    directories = {name: tmp_path / name for name in ("champion", "challenger")}
+    drift = compare_deliveries(directories, splits["test"], "baseline")
+    assert (drift.comparisons, drift.lookalikes, len(drift.notes)) == ({}, None, 2)
+    write_drift_page(tmp_path / "drift.html", drift, splits["test"], "baseline")
+
+
+def test_older_shards_have_unknown_looks_and_are_compared_in_what_is_known(
+    tmp_path: Path, splits: dict[str, Split]
+) -> None:
+    drift = drift_of(tmp_path, splits, made_split(tmp_path / "new", range(800), looks=False))
+    found = levels(drift, "delivery")
+    assert (found["count"], found["source"]) == ("stable", "stable")
+    assert {found[name] for name in ("long_side", "aspect", "brightness", "contrast", "blur")} == {"not comparable"}
+    assert drift.lookalikes is None
+
+
+def test_photos_stored_with_another_side_are_not_compared_in_sharpness(
+    tmp_path: Path, splits: dict[str, Split]
+) -> None:
+    new = split_profile(made_split(tmp_path / "new", range(400), side=80))
+    found = {feature.name: feature for feature in compare("x", "x", split_profile(splits["old"]), new).features}
+    assert (found["long_side"].level, found["aspect"].level) == ("stable", "stable")
+    assert found["blur"].reason == "photos were stored with 40 and 80 pixels"
+
+
+def test_test_photos_that_look_like_trained_ones_are_named(tmp_path: Path, splits: dict[str, Split]) -> None:
+    test = splits["test"]
+    looks = [look(int(photo.id), 120) for photo in test.photos]
+    trained = look(17, 120)
+    looks[3] = replace(trained, rows_hash=trained.rows_hash ^ 0b101)
+    looks[8] = replace(trained, contrast=1.0)  # too flat to mean anything
+    write_looks(test.directory, 0, 1, [look_rows(test.photos, looks)])
+    drift = drift_of(tmp_path, splits, splits["old"])
+    (alike,) = drift.lookalikes or ()
+    assert (alike.photo.id, alike.content, alike.split, alike.count) == ("09003", 17, "train", 17 % 5 + 1)
+    assert alike.distance == 2
+    assert any("1 test photos look the same" in text for text in drift.warnings)
+    write_drift_page(tmp_path / "drift.html", drift, test, "group/7")
+    assert "09003" in (tmp_path / "drift.html").read_text(encoding="utf-8")
+
+
+def test_what_a_model_keeps_is_the_same_on_every_run_and_comes_back(tmp_path: Path, splits: dict[str, Split]) -> None:
+    one = made_model(tmp_path / "one", splits["old"], splits["validation"])
+    two = made_model(tmp_path / "two", splits["old"], splits["validation"])
+    for name in (DATA_FILE, PHOTOS_FILE):
+        assert (one / name).read_bytes() == (two / name).read_bytes()
+    back = Delivery.read(one)
+    assert back is not None
+    assert back.profiles["train"] == split_profile(splits["old"])
+    assert back.without(np.zeros(0, dtype=np.uint64)) == back.profiles["train"]
+    assert back.rows["rows_hash"][:400].tolist() == read_looks(splits["old"])["rows_hash"].tolist()
+
+
+@pytest.mark.parametrize("damage", ["cut photos", "no photos", "json", "other format"])
+def test_a_damaged_profile_is_an_error_with_a_remedy(tmp_path: Path, splits: dict[str, Split], damage: str) -> None:
+    model = made_model(tmp_path / "model", splits["old"], splits["validation"])
+    photos, data = model / PHOTOS_FILE, model / DATA_FILE
+    if damage == "cut photos":
+        photos.write_bytes(photos.read_bytes()[:-9])
+    elif damage == "no photos":
+        photos.unlink()
+    else:
+        data.write_text("{" if damage == "json" else '{"format": "x"}')
+    with pytest.raises(TallyError, match=r"data\.json or photos\.npy cannot be read .*train the model again"):
+        Delivery.read(model)
+    shutil.rmtree(model)
