@@ -63,7 +63,7 @@ def time_split(epochs: Sequence[dict[str, Any]]) -> list[Markup]:
     """Stacked bars: where each epoch's time went; and a step's, in milliseconds."""
     if not epochs:
         return []
-    colours = dict(zip(PHASES, colormaps["tab10"].colors, strict=True))
+    colours = dict(zip(PHASES, colormaps["tab10"](range(len(PHASES))), strict=True))
     numbers = [epoch["epoch"] for epoch in epochs]
     step_phases = [name for name in PHASES if name not in ("validation", "checkpoint", "watching")]
     drawings = []

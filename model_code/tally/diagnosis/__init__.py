@@ -15,12 +15,8 @@ from tally.diagnosis.run import CannotTell, Finding, Run
 
 __all__ = ["RULES", "Diagnosis", "Finding", "diagnose"]
 
+# Causes before symptoms: findings are told in this order.
 RULES: dict[str, Callable[[Run], Finding | None]] = {
-    "loss not decreasing": learning.loss_not_decreasing,
-    "overfitting": learning.overfitting,
-    "overtraining": learning.overtraining,
-    "class imbalance": learning.class_imbalance_ignored,
-    "one answer for all": learning.one_answer_for_all,
     "poor initialisation": learning.poor_initialisation,
     "exploding gradients": layers.exploding_gradients,
     "vanishing gradients": layers.vanishing_gradients,
@@ -28,6 +24,11 @@ RULES: dict[str, Callable[[Run], Finding | None]] = {
     "saturated units": layers.saturated_units,
     "steps too small": layers.steps_too_small,
     "steps too large": layers.steps_too_large,
+    "loss not decreasing": learning.loss_not_decreasing,
+    "overfitting": learning.overfitting,
+    "overtraining": learning.overtraining,
+    "class imbalance": learning.class_imbalance_ignored,
+    "one answer for all": learning.one_answer_for_all,
     "starved by input": speed.starved_by_input,
     "ranks wait unevenly": speed.ranks_wait_unevenly,
     "slow exchange": speed.exchange_of_gradients,

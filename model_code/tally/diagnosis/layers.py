@@ -2,8 +2,7 @@
 
 from typing import Any
 
-from tally.diagnosis.learning import GOOD_UPDATE
-from tally.diagnosis.run import CannotTell, Finding, Run, percent, round_figure
+from tally.diagnosis.run import GOOD_UPDATE, TOO_LARGE, TOO_SMALL, CannotTell, Finding, Run, percent, round_figure
 
 # SageMaker Debugger, ExplodingTensor: anything that is not finite. float16's scaler skips a few such steps by design.
 _SKIPPED = 0.01
@@ -13,8 +12,6 @@ _GROWTH, _LARGE = 100.0, 100.0  # times the first epoch's median norm, and at le
 _VANISHED, _BEHIND, _LEARNT = 1e-7, 1e-3, 0.9
 # SageMaker Debugger, DeadRelu and SaturatedActivation: threshold_layer 50%.
 _IDLE = 0.5
-# CS231n's rule of thumb for a step is a thousandth of the weights; a hundred times less or more is no longer training.
-_TOO_SMALL, _TOO_LARGE = GOOD_UPDATE / 100, GOOD_UPDATE * 100
 
 
 def exploding_gradients(run: Run) -> Finding | None:
@@ -24,11 +21,9 @@ def exploding_gradients(run: Run) -> Finding | None:
         raise CannotTell("no gradients were watched")
     steps = sum(epoch["gradients"]["steps"] for epoch in epochs)
     wrong = sum(epoch["gradients"]["not_finite"] for epoch in epochs)
-    lr = run.settings["lr"]
-    setting, value = "lr", round_figure(lr / 10)
-    because = "smaller steps keep the weights where gradients are tame"
+    setting, (value, because) = "lr", run.other_rate()
     if not run.settings["clip_norm"]:
-        setting, value, because = "clip_norm", "1", f"long gradients are cut; if that is not enough, lr {lr / 10:g}"
+        setting, value, because = "clip_norm", "1", f"long gradients are cut; if that is not enough, lr {value}"
     if wrong > (_SKIPPED * steps if run.gpu and run.settings["amp"] else 0):
         evidence = f"gradients were not finite in {wrong} of {steps} steps"
         return Finding("exploding gradients", "problem", evidence, setting, value, because)
@@ -62,7 +57,8 @@ def vanishing_gradients(run: Run) -> Finding | None:
         f"{name}, with {percent(history[-1]['train_accuracy'])} of training photos right"
     )
     because = "residual connections and batch normalisation let gradients through to the first layers"
-    return Finding("vanishing gradients", "problem", evidence, "backbone", "resnet18 or mobilenet_v2", because)
+    other = "mobilenet_v2" if run.settings["backbone"].startswith("resnet") else "resnet18"
+    return Finding("vanishing gradients", "problem", evidence, "backbone", other, because)
 
 
 def dead_units(run: Run) -> Finding | None:
@@ -70,14 +66,18 @@ def dead_units(run: Run) -> Finding | None:
     worst, name, layers = _idle(run, "dead")
     if worst < _IDLE:
         return None
-    evidence = f"{percent(worst)} of the units of {name} gave zero for every photo of a batch; {layers} layers like it"
+    evidence = (
+        f"{percent(worst)} of the units of {name} gave zero for every photo of a batch, and half or more did in "
+        f"{layers} of the network's activations"
+    )
     at_start = max(run.first_step().get("dead") or [0.0])
     if at_start >= _IDLE:
         because = f"they were dead before the first update ({percent(at_start)}): the weights are to blame"
         value = "pretrained" if run.settings["weights"] == "none" else "the file of this backbone"
         return Finding("dead units", "problem", evidence, "weights", value, because)
+    value, _ = run.other_rate()
     because = "large steps push biases below zero, and a dead unit gets no gradient to come back"
-    return Finding("dead units", "problem", evidence, "lr", round_figure(run.settings["lr"] / 10), because)
+    return Finding("dead units", "problem", evidence, "lr", value, because)
 
 
 def saturated_units(run: Run) -> Finding | None:
@@ -85,7 +85,10 @@ def saturated_units(run: Run) -> Finding | None:
     worst, name, layers = _idle(run, "saturated")
     if worst < _IDLE:
         return None
-    evidence = f"{percent(worst)} of the units of {name} are stuck at a limit; {layers} layers like it"
+    evidence = (
+        f"{percent(worst)} of the units of {name} are stuck at a limit, and half or more are in {layers} of the "
+        "network's activations"
+    )
     decay = max(0.05, 5 * run.settings["weight_decay"])
     because = "large weights saturate activations; smaller ones keep them where they react. A lower lr helps too"
     return Finding("saturated units", "problem", evidence, "weight_decay", round_figure(decay), because)
@@ -104,7 +107,7 @@ def _idle(run: Run, kind: str) -> tuple[float, str, int]:
 def steps_too_small(run: Run) -> Finding | None:
     """Weights hardly move."""
     ratio = run.update_ratio()
-    if ratio >= _TOO_SMALL:
+    if ratio >= TOO_SMALL:
         return None
     return _rate(run, "steps too small", ratio, "the run would need a hundred times the epochs")
 
@@ -112,7 +115,7 @@ def steps_too_small(run: Run) -> Finding | None:
 def steps_too_large(run: Run) -> Finding | None:
     """Weights are thrown about."""
     ratio = run.update_ratio()
-    if ratio <= _TOO_LARGE:
+    if ratio <= TOO_LARGE:
         return None
     return _rate(run, "steps too large", ratio, "what was learnt is overwritten by the next steps")
 
@@ -122,5 +125,5 @@ def _rate(run: Run, rule: str, ratio: float, because: str) -> Finding:
         f"at the highest rate a step moves half of the layers by {'less' if ratio < GOOD_UPDATE else 'more'} than "
         f"{ratio:.1g} of their weights; about {GOOD_UPDATE:g} is usual"
     )
-    wanted = min(max(run.settings["lr"] * GOOD_UPDATE / max(ratio, 1e-30), 1e-6), 0.1)
-    return Finding(rule, "problem", evidence, "lr", round_figure(wanted), because)
+    value, _ = run.other_rate()
+    return Finding(rule, "problem", evidence, "lr", value, because)

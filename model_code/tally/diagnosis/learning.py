@@ -2,7 +2,7 @@
 
 import math
 
-from tally.diagnosis.run import CannotTell, Finding, Run, percent, round_figure
+from tally.diagnosis.run import TOO_LARGE, TOO_SMALL, CannotTell, Finding, Run, percent, round_figure
 from tally.labels import COUNTS
 
 # SageMaker Debugger, LossNotDecreasing: judges after 10 steps. It asks for 0.1% a step; ours is over whole epochs.
@@ -21,8 +21,7 @@ _ONE_COUNT = 0.9  # of the answers; a network that looks at photos gives no coun
 # statistics of few photos bring a residual network to 1.3 times that.
 _START = 1.5
 # SageMaker Debugger's PoorWeightInitialization looks at variances of activations instead, which batch normalisation
-# hides; a step that moves weights by about a thousandth is CS231n's rule of thumb.
-GOOD_UPDATE = 1e-3
+# hides.
 
 
 def loss_not_decreasing(run: Run) -> Finding | None:
@@ -33,14 +32,16 @@ def loss_not_decreasing(run: Run) -> Finding | None:
     starts = [history[0]["train_loss"], run.first_step()["objective"] or math.inf]
     lowest = min(row["train_loss"] for row in history[1:])
     accuracy = max(row["train_accuracy"] for row in history)
-    if lowest < (1 - _FALL) * min(starts) or accuracy > run.guess():
+    # Untrained networks are lucky at times; one that learns everything in its first epoch is not stuck.
+    lucky = history[0]["train_loss"] >= (1 - _FALL) * starts[1] and accuracy < history[0]["train_accuracy"] + _FALL
+    if lowest < (1 - _FALL) * min(starts) or (accuracy > run.guess() and not lucky):
         return None
     evidence = (
         f"training loss began at {min(starts):.3g} and was {lowest:.3g} at best, with {percent(accuracy)} of training "
-        f"photos right where {percent(run.guess())} need no learning"
+        f"photos right; always saying the same gets up to {percent(run.guess())}"
     )
     ratio = run.update_ratio()
-    if GOOD_UPDATE / 30 < ratio < GOOD_UPDATE * 30 and lowest < 2 * min(starts):
+    if TOO_SMALL < ratio < TOO_LARGE and lowest < 2 * min(starts):
         return Finding(
             "loss not decreasing",
             "problem",
@@ -49,17 +50,8 @@ def loss_not_decreasing(run: Run) -> Finding | None:
             "pretrained" if run.settings["weights"] == "none" else "those of another backbone",
             f"steps have a sensible size ({ratio:.1g} of the weights), so look at the labels first",
         )
-    return _other_rate(run, "loss not decreasing", evidence, ratio)
-
-
-def _other_rate(run: Run, rule: str, evidence: str, ratio: float) -> Finding:
-    wanted = run.settings["lr"] * GOOD_UPDATE / max(ratio, 1e-30)
-    wanted = min(max(wanted, 1e-6), 0.1)
-    direction = "lower" if wanted < run.settings["lr"] else "higher"
-    because = (
-        f"a step moves the weights by {ratio:.1g} of themselves, about {GOOD_UPDATE:g} is usual: a {direction} rate"
-    )
-    return Finding(rule, "problem", evidence, "lr", round_figure(wanted), because)
+    value, because = run.other_rate()
+    return Finding("loss not decreasing", "problem", evidence, "lr", value, because)
 
 
 def overfitting(run: Run) -> Finding | None:
@@ -101,7 +93,7 @@ def overtraining(run: Run) -> Finding | None:
 
 def class_imbalance_ignored(run: Run) -> Finding | None:
     """A count with few training photos is hardly ever found, and nothing is done about it."""
-    photos, confusion = run.photos("train"), run.validation_confusion()
+    photos, confusion = run.photos("train"), run.validation_confusion(run.record["best_epoch"])
     if missing := [count for count, number in zip(COUNTS, photos, strict=True) if not number]:
         evidence = f"no training photo shows {', '.join(map(str, missing))} objects"
         return Finding("class imbalance", "problem", evidence, "train", "photos of every count", "nothing else helps")
@@ -126,8 +118,8 @@ def class_imbalance_ignored(run: Run) -> Finding | None:
 
 
 def one_answer_for_all(run: Run) -> Finding | None:
-    """Nearly every photo gets the same count."""
-    confusion = run.validation_confusion()
+    """Nearly every photo gets the same count when training ends."""
+    confusion = run.validation_confusion(run.finished(1)[-1]["epoch"])
     total = sum(map(sum, confusion))
     answers = [sum(row[index] for row in confusion) / total for index in range(len(COUNTS))]
     index = answers.index(max(answers))
@@ -143,10 +135,8 @@ def one_answer_for_all(run: Run) -> Finding | None:
         setting = "sampling" if "sampling" in run.settings else "class_weighting"
         because = "always giving the most frequent count no longer pays"
         return Finding("one answer for all", "problem", evidence, setting, "balanced", because)
-    lr = run.settings["lr"]
-    wanted = lr / 10 if run.update_ratio() > GOOD_UPDATE else lr * 10
-    because = "the network has not begun to look at the photos"
-    return Finding("one answer for all", "problem", evidence, "lr", round_figure(wanted), because)
+    value, because = run.other_rate()
+    return Finding("one answer for all", "problem", evidence, "lr", value, because)
 
 
 def poor_initialisation(run: Run) -> Finding | None:

@@ -9,6 +9,9 @@ from tally.labels import COUNTS
 
 # What a step consists of; validation and checkpoints come between epochs.
 TRAINING_PHASES = ("data", "copy", "forward", "backward", "all_reduce", "optimiser", "other")
+# CS231n's rule of thumb: a step moves weights by about a thousandth. A hundred times less would need a hundred times
+# the epochs; a third is no longer a correction of what was learnt.
+GOOD_UPDATE, TOO_SMALL, TOO_LARGE = 1e-3, 1e-5, 0.3
 Severity = Literal["problem", "hint"]
 
 
@@ -101,13 +104,13 @@ class Run:
         counts = self.record["splits"][split]["counts"]
         return [counts[str(count)] for count in COUNTS]
 
-    def validation_confusion(self) -> list[list[int]]:
-        """Validation photos of the kept epoch by true count (rows) and predicted count."""
-        for epoch in self.watch["epochs"]:
-            if epoch["epoch"] == self.record["best_epoch"] and "validation_confusion" in epoch:
-                found: list[list[int]] = epoch["validation_confusion"]
+    def validation_confusion(self, epoch: int) -> list[list[int]]:
+        """Validation photos after an epoch by true count (rows) and predicted count."""
+        for seen in self.watch["epochs"]:
+            if seen["epoch"] == epoch and "validation_confusion" in seen:
+                found: list[list[int]] = seen["validation_confusion"]
                 return found
-        raise CannotTell("the kept epoch was not watched")
+        raise CannotTell(f"epoch {epoch} was not watched")
 
     def balanced(self) -> bool:
         """Does the job do something about unequal numbers of photos?"""
@@ -123,18 +126,38 @@ class Run:
     def update_ratio(self) -> float:
         """How far a step at the highest rate moves a layer's weights, relative to them; the median of layers.
 
-        A step moves weights in proportion to its rate, with Adam and with SGD, so what was seen at the end of the
-        epoch with the highest rate is scaled up to the setting.
+        A step moves weights in proportion to its rate, with Adam and with SGD, so what was seen in the first step and
+        at the ends of epochs is scaled to the setting. The largest counts: weights that were thrown far away are
+        long, and later steps are short beside them.
         """
         rates = {row["epoch"]: row["lr"] for row in self.history}
-        seen = [layers for layers in self.health() if rates.get(layers["epoch"]) and layers["updates"]]
-        if not seen:
-            raise CannotTell("no epoch was watched to its end")
-        at_peak = max(seen, key=lambda layers: float(rates[layers["epoch"]]))
-        ratios = [ratio for ratio in at_peak["updates"] if ratio is not None]
+        seen = [
+            (epoch["health"]["updates"], rates.get(epoch["epoch"]))
+            for epoch in self.watch["epochs"]
+            if "health" in epoch
+        ]
+        if first := self.watch["first_step"]:
+            seen.append((first.get("updates", []), first.get("lr")))
+        ratios = [
+            statistics.median(known) * self.settings["lr"] / rate
+            for updates, rate in seen
+            if rate and (known := [ratio for ratio in updates if ratio is not None])
+        ]
         if not ratios:
-            raise CannotTell("the weights are not finite")
-        return float(statistics.median(ratios) * self.settings["lr"] / rates[at_peak["epoch"]])
+            raise CannotTell("no layer was watched")
+        return float(max(ratios))
+
+    def other_rate(self) -> tuple[str, str]:
+        """A learning rate to try, and why: one with steps of a usual size, else a tenth."""
+        lr = float(self.settings["lr"])
+        try:
+            ratio = self.update_ratio()
+        except CannotTell:
+            ratio = GOOD_UPDATE
+        if TOO_SMALL < ratio < TOO_LARGE:
+            return round_figure(lr / 10), "smaller steps are steadier"
+        wanted = min(max(lr * GOOD_UPDATE / max(ratio, 1e-30), 1e-6), 0.1)
+        return round_figure(wanted), f"a step moves half of the layers by {ratio:.1g} of their weights or more"
 
 
 def round_figure(value: float) -> str:

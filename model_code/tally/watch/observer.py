@@ -21,6 +21,7 @@ from torch.nn.parallel import DistributedDataParallel
 from tally.labels import COUNTS
 from tally.loader import loader_workers
 from tally.network import PhotoNetwork
+from tally.optimiser import learning_rate
 from tally.ranks import Ranks
 from tally.settings import TrainingSettings
 from tally.watch.clock import Clock
@@ -67,7 +68,10 @@ class Watch:
         last one last; the hook does what DDP does without one. On CPUs the sums of batch normalisation are not in it.
         """
 
-        def exchange(group: dist.ProcessGroup, bucket: Any) -> torch.futures.Future[Tensor]:
+        def exchange(
+            group: dist.ProcessGroup,
+            bucket: dist.GradBucket,  # type: ignore[name-defined]  # torch checks this annotation and does not export it
+        ) -> torch.futures.Future[Tensor]:
             if bucket.is_last():
                 self.clock.turn_into("all_reduce")
             return allreduce_hook(group, bucket)
@@ -107,7 +111,7 @@ class Watch:
                 if self._probe:
                     seen = self._probe.finish()
                     if self._at_start and self._first is not None:
-                        self._first |= seen
+                        self._first |= seen | {"lr": learning_rate(self._settings, 0.0)}
                     if last:
                         self._epochs[-1]["health"] = seen | {"step": step}
                 self._operators.after_step()
