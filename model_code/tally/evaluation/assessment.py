@@ -154,7 +154,7 @@ def _study(probabilities: Probabilities, truth: Truth, bootstrap: GroupBootstrap
         decodings={how: _decoded(probabilities, how, truth, bootstrap) for how in DECODINGS},
         reliability=reliability(probabilities, truth),
         automation=automate(probabilities, truth),
-        orders=order_check(probabilities, truth, bootstrap),
+        orders=order_check(probabilities, truth),
     )
 
 

@@ -95,7 +95,6 @@ def orders_chart(studies: Mapping[str, Study]) -> Markup:
         (f"{situation}\n{name}", study.orders[situation].share)
         for situation in SITUATIONS
         for name, study in studies.items()
-        if situation in study.orders
     ]
     places = np.arange(len(bars))[::-1]
     title = "Does the bin hold what was ordered?"

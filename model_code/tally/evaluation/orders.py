@@ -10,12 +10,10 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
-from tally.evaluation.bootstrap import GroupBootstrap, interval
+from tally.evaluation.proportions import bounds
 from tally.evaluation.scoring import Truth
 from tally.labels import COUNTS
-from tally.metrics import Floats
 from tally.predictor import Probabilities
 
 PASS_PROBABILITY = 0.8
@@ -27,7 +25,7 @@ SITUATIONS = ("as ordered", "one off", "more off")
 
 @dataclass(frozen=True)
 class Shares:
-    """Of the questions asked in one situation: the share of each decision, and its 95% interval."""
+    """Of the questions asked in one situation: the share of each decision, and its 95% interval, aware of groups."""
 
     questions: int
     share: Mapping[str, float]
@@ -38,8 +36,8 @@ class Shares:
         return asdict(self) | {"intervals": {name: list(sides) for name, sides in self.intervals.items()}}
 
 
-def order_check(probabilities: Probabilities, truth: Truth, bootstrap: GroupBootstrap) -> dict[str, Shares]:
-    """Ask all photos, [n, 5] `probabilities`; situations that no photo can be in are left out.
+def order_check(probabilities: Probabilities, truth: Truth) -> dict[str, Shares]:
+    """Ask all photos, `probabilities` [n, 5], and count the decisions of each situation; every photo is in all three.
 
     A photo's wrong counts weigh the same. Errors are `fail` where the bin holds what was ordered, a needless look, and
     `pass` where it does not, a discrepancy that nobody sees.
@@ -47,23 +45,14 @@ def order_check(probabilities: Probabilities, truth: Truth, bootstrap: GroupBoot
     table = np.asarray(probabilities, dtype=np.float64)
     off = np.abs(np.arange(len(COUNTS))[None, :] - truth.true[:, None])
     passed, failed = table >= PASS_PROBABILITY, table <= FAIL_PROBABILITY
+    groups = len(np.unique(truth.group_numbers))
     found = {}
     for name, asked in zip(SITUATIONS, (off == 0, off == 1, off > 1), strict=True):
-        columns = np.stack(
-            [(asked & decided).sum(axis=1) for decided in (passed, ~passed & ~failed, failed)], axis=1
-        ).astype(np.float64)
-        if not columns.any():
-            continue
-        replicates = _shares(bootstrap.sums(columns))
-        point = _shares(columns.sum(axis=0))
-        sides = [interval(replicates[:, index]) for index in range(len(DECISIONS))]
+        questions = int(asked.sum())
+        decided = dict(zip(DECISIONS, (passed, ~passed & ~failed, failed), strict=True))
+        share = {decision: float((asked & chosen).sum() / questions) for decision, chosen in decided.items()}
+        sides = {decision: bounds(value, groups) for decision, value in share.items()}
         found[name] = Shares(
-            questions=int(columns.sum()),
-            share=dict(zip(DECISIONS, point.tolist(), strict=True)),
-            intervals={key: (side.low, side.high) for key, side in zip(DECISIONS, sides, strict=True)},
+            questions, share, {decision: (float(low), float(high)) for decision, (low, high) in sides.items()}
         )
     return found
-
-
-def _shares(sums: npt.NDArray[np.float64]) -> Floats:
-    return np.asarray(sums / np.maximum(sums.sum(axis=-1, keepdims=True), 1))
