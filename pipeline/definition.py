@@ -153,6 +153,11 @@ class _Graph:
             "latency-budget-ms": p["LatencyBudgetMs"].to_string(),
             "gain-that-matters": p["GainThatMatters"].to_string(),
             "seed": p["Seed"].to_string(),
+            # For the model card. An argument has 256 characters at most: ARNs of jobs and URIs of images do too, and
+            # the URI is a bucket of 63 characters with fixed names and an execution's id.
+            "training-arn": train.properties.TrainingJobArn,
+            "training-image": train.properties.AlgorithmSpecification.TrainingImage,
+            "training-data": preprocess.output_uri("train"),
         }
         request = self.requests.processing(
             "Evaluate",
@@ -184,6 +189,7 @@ class _Graph:
             model_uri=train.properties.ModelArtifacts.S3ModelArtifacts,
             evaluation_uri=sdk.Join(on="/", values=[evaluate.output_uri("evaluation"), EVALUATION_FILE]),
             metadata={name: self.judged(evaluate, f"gate.summary.{name}") for name in SUMMARY},
+            card=self.judged(evaluate, "model_card"),
         )
         return RegisterStep("Register", request)
 

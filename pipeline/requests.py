@@ -4,7 +4,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from pipeline.card import model_card
 from pipeline.metrics import OBJECTIVE, metric_definitions
 from pipeline.sdk import ExecutionVariables, Join
 from pipeline.settings import PipelineSettings
@@ -137,8 +136,11 @@ class Requests:
             **self._tags(),  # SageMaker passes them on to the trials
         }
 
-    def model_package(self, *, model_uri: Any, evaluation_uri: Any, metadata: Mapping[str, Any]) -> Request:
-        """CreateModelPackage: the judged model with its evaluation and the gate's verdict, waiting for approval."""
+    def model_package(self, *, model_uri: Any, evaluation_uri: Any, metadata: Mapping[str, Any], card: Any) -> Request:
+        """CreateModelPackage: the judged model with its evaluation and the gate's verdict, waiting for approval.
+
+        `card` is the model card as JSON text (docs/adr/0017-the-card-is-a-string-of-the-evaluation.md).
+        """
         return {
             "ModelPackageGroupName": self.settings.model_package_group,
             "ModelPackageDescription": "Counts the objects in a photo of a warehouse bin (1 to 5).",
@@ -155,7 +157,7 @@ class Requests:
             },
             "MetadataProperties": {"GeneratedBy": ExecutionVariables.PIPELINE_EXECUTION_ARN},
             "CustomerMetadataProperties": dict(metadata),
-            "ModelCard": model_card(),
+            "ModelCard": {"ModelCardContent": card, "ModelCardStatus": "Draft"},
         }
 
     def _training_job(self, step: str, channels: Mapping[str, Any], kind: Any, count: Any, hours: int) -> Request:

@@ -48,7 +48,14 @@ def _prepare(
 ) -> None:
     tree.make(["config", "output", "processing/input", "processing/output"])
     tree.write_config(
-        "config", {"resourceconfig": {"current_host": name, "hosts": names}, "processingjobconfig": request}
+        "config",
+        {
+            "resourceconfig": {"current_host": name, "hosts": names},
+            "processingjobconfig": {
+                "ProcessingJobArn": workspace.arn("processing-job", request["ProcessingJobName"]),
+                **request,
+            },
+        },
     )
     for item in request.get("ProcessingInputs", []):
         source = item["S3Input"]

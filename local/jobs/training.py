@@ -66,6 +66,10 @@ def run_training_job(
         for tree in trees.values():
             tree.remove()
     else:
+        if ending == "stopped":
+            # Outputs are written "when the job is terminated" ("Mapping of training storage paths", developer guide):
+            # a trial that early stopping ends leaves its record too.
+            _upload(request, workspace, context, trees[names[0]])
         _save_checkpoints(request, workspace, trees[names[0]])
     if ending == "failed":
         answer["FailureReason"] = failure_reason(failed, trees, "output/failure")

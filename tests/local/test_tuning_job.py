@@ -6,8 +6,9 @@ import pytest
 from local.errors import StepError
 from local.jobs.ranges import distributions
 from local.jobs.search import Search
+from local.jobs.training import run_training_job
 from local.jobs.tuning import run_tuning_job
-from tests.local.requests import tuning
+from tests.local.requests import training, tuning
 
 TRIAL = """
 import json, os, pathlib, time
@@ -164,3 +165,43 @@ def test_scaling_decides_how_a_range_is_searched(item, log):
 def test_a_range_that_cannot_be_searched_is_named(given, message):
     with pytest.raises(StepError, match=message):
         distributions(given)
+
+
+def test_what_trials_leave_is_a_channel_for_the_job_that_follows_whatever_ended_them(workspace_for, job):
+    """Tally's Train reads the records of its search so; a trial that early stopping ends leaves one, a failed none."""
+    program = (
+        TRIAL
+        + """
+import signal, sys
+(root / "output/data/trial.json").write_text(json.dumps(values))
+(root / "checkpoints/last.pt").write_bytes(b"large")
+number = int(str(root).split("trial-")[1][:3])
+assert number != 3, "boom"
+signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+for epoch in range(3):
+    print(f"score={0.1 if number == 4 else 1.0}", flush=True)
+if number == 4:
+    time.sleep(60)
+"""
+    )
+    request = tuning(jobs=4, parallel=1, early="Auto")
+    outputs = "s3://artifacts/executions/e1/Tune/jobs"
+    checkpoints = {"S3Uri": "s3://artifacts/executions/e1/Tune/checkpoints", "LocalPath": "/opt/ml/checkpoints"}
+    request["TrainingJobDefinition"] |= {"OutputDataConfig": {"S3OutputPath": outputs}, "CheckpointConfig": checkpoints}
+    answer = run_tuning_job(request, workspace_for(program), job.context).describe
+    ended = {s["TrainingJobName"]: s["TrainingJobStatus"] for s in answer["TrainingJobSummaries"]}
+    assert list(ended.values()) == ["Completed", "Completed", "Failed", "Stopped"]
+
+    reader = """
+import os, pathlib
+root = pathlib.Path(os.environ["TALLY_ML_ROOT"]) / "input/data/trials"
+for path in sorted(root.rglob("*")):
+    if path.is_file():
+        print("found", path.relative_to(root), flush=True)
+"""
+    after = run_training_job(training(channels={"trials": outputs}), workspace_for(reader), job.context).describe
+    assert after["TrainingJobStatus"] == "Completed"
+    found = {line.removeprefix("found ") for line in job.lines if line.startswith("found ")}
+    wanted = {name for name, status in ended.items() if status != "Failed"}
+    assert {name.partition("/")[0] for name in found if name.endswith("/output/output.tar.gz")} == wanted
+    assert not [name for name in found if "last.pt" in name]

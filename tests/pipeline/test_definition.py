@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from pipeline import dumps, sdk
+from pipeline import dumps
 from pipeline.checks import model
 from pipeline.checks.expressions import references
 from pipeline.definition import SUMMARY, build
@@ -319,12 +319,18 @@ def test_the_package_carries_the_whole_summary_of_the_gate(definition: dict[str,
     assert {value["Std:JsonGet"]["Path"] for value in metadata.values()} == {f"gate.summary.{name}" for name in SUMMARY}
 
 
-def test_the_package_has_a_model_card_of_sagemakers_schema(definition: dict[str, Any]) -> None:
+def test_the_package_takes_its_model_card_from_the_evaluation(definition: dict[str, Any]) -> None:
     card = step(definition, "Register")["Arguments"]["ModelCard"]
-    with sdk.undisturbed():
-        from sagemaker.core.shapes.model_card_shapes import ModelCardContent
-    content = json.loads(card["ModelCardContent"])
-    parsed = ModelCardContent.model_validate(content, extra="forbid")
-    assert parsed.intended_uses.risk_rating.value == "Low"
-    assert "model_overview" not in content
+    assert card["ModelCardContent"]["Std:JsonGet"]["Path"] == "model_card"
     assert card["ModelCardStatus"] == "Draft"
+    options = step(definition, "Evaluate")["Arguments"]["AppSpecification"]["ContainerArguments"]
+    told = {name: options[options.index(f"--training-{name}") + 1] for name in ("arn", "image", "data")}
+    assert told["arn"] == {"Get": "Steps.Train.TrainingJobArn"}
+    assert told["image"] == {"Get": "Steps.Train.AlgorithmSpecification.TrainingImage"}
+    assert told["data"] == {"Get": "Steps.Preprocess.ProcessingOutputConfig.Outputs['train'].S3Output.S3Uri"}
+
+
+def test_the_definition_stays_within_the_quotas_of_property_files(definition: dict[str, Any]) -> None:
+    """As "SageMaker Pipelines Quotas" of the developer guide has them."""
+    assert sum("Std:JsonGet" in body for _, body in expressions(definition)) <= 200
+    assert sum(len(item.get("PropertyFiles", [])) for _, item in steps(definition)) <= 10

@@ -10,11 +10,13 @@ import tempfile
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from tally.data.shards import Split
 from tally.errors import TallyError
 from tally.evaluation.assessment import Assessment, assess, assess_answers
 from tally.evaluation.bootstrap import GroupBootstrap
+from tally.evaluation.card import Jobs, card_text, read_training
 from tally.evaluation.deliveries import compare_deliveries
 from tally.evaluation.document import Evaluation, write_predictions
 from tally.evaluation.rules import Rules, learn
@@ -27,6 +29,11 @@ from tally.labels import COUNTS
 from tally.paths import MlPaths
 
 MODELS = ("challenger", "champion", "baseline")
+_JOBS = {
+    "training_arn": "ARN of the job that trained the challenger",
+    "training_image": "image that it ran in",
+    "training_data": "where its training photos lie",
+}
 BASELINE = "baseline"  # what FindChampion calls the champion when no model is in service
 
 
@@ -74,7 +81,11 @@ def main(argv: list[str], paths: MlPaths) -> None:
         champion_name=arguments.champion_name,
         warnings=(*doubts, *_warnings(split, scored), *_doubts(verdict, source_check), *drift.warnings),
     )
-    _write(paths.processing_output("evaluation"), evaluation)
+    document = evaluation.as_dict()
+    training = read_training(paths.processing_input("challenger") / "model.tar.gz")
+    jobs = Jobs.read(paths.processing_config, **{name: getattr(arguments, name) for name in _JOBS})
+    document["model_card"] = card_text(document, scored["challenger"].description, training, jobs)
+    _write(paths.processing_output("evaluation"), evaluation, document)
     for warning in evaluation.warnings:
         print(f"warning: {warning}", flush=True)
     print(f"verdict={verdict.verdict} p={verdict.p_value:.6g} gain={verdict.gain:+.6f}: {verdict.reason}", flush=True)
@@ -97,6 +108,8 @@ def _parse(argv: list[str]) -> tuple[argparse.Namespace, GateSettings]:
         parser.add_argument(flag, type=float, default=default, help=f"{text} (default {default:g})")
     parser.add_argument("--champion-name", required=True, help="who the champion is: a model package, or baseline")
     parser.add_argument("--seed", type=int, default=0, help="of the bootstrap (default 0)")
+    for name, text in _JOBS.items():
+        parser.add_argument(f"--{name.replace('_', '-')}", help=f"{text}, for the model card")
     arguments = parser.parse_args(argv)
     if arguments.seed < 0:
         raise TallyError(f"--seed is {arguments.seed}; it must not be negative")
@@ -148,7 +161,7 @@ def _warnings(split: Split, scored: Mapping[str, Scored]) -> tuple[str, ...]:
     )
 
 
-def _write(directory: Path, evaluation: Evaluation) -> None:
+def _write(directory: Path, evaluation: Evaluation, document: Mapping[str, Any]) -> None:
     from tally.evaluation.drift_page import write_drift_page
     from tally.evaluation.report import write_page  # matplotlib takes a second: not for --help or a refused input
 
@@ -157,7 +170,9 @@ def _write(directory: Path, evaluation: Evaluation) -> None:
         write_predictions(directory / "predictions.csv", evaluation.split, evaluation.scored)
         write_page(directory / "evaluation.html", evaluation)
         write_drift_page(directory / "drift.html", evaluation.drift, evaluation.split, evaluation.champion_name)
-        text = json.dumps(evaluation.as_dict(), indent=1, allow_nan=False)
+        text = json.dumps(document, indent=1, allow_nan=False)
         (directory / "evaluation.json").write_text(text, encoding="utf-8")
+        card = json.dumps(json.loads(document["model_card"]), indent=1)  # the same for people
+        (directory / "model_card.json").write_text(card + "\n", encoding="utf-8")
     except OSError as error:
         raise TallyError(f"cannot write the evaluation to {directory}: {error}") from error

@@ -102,6 +102,11 @@ def test_a_model_is_trained_judged_registered_and_deployed(tally):
         TrainingJobName=steps["Train"]["Metadata"]["TrainingJob"]["Arn"].rpartition("/")[2]
     )
     assert trained["HyperParameters"]["lr"] == best["TunedHyperParameters"]["lr"]
+    card = json.loads(described["ModelCard"]["ModelCardContent"])
+    assert card["evaluation_details"][0]["name"] == "the challenger was compared with baseline"
+    assert card["evaluation_details"][0]["datasets"][0].endswith("/Preprocess/train")
+    logs = [log.read_text() for log in (account.folder / "executions").rglob("algo-1.log")]
+    assert sum("trials=2" in log for log in logs) == 1  # what the search left is a channel of the job that follows
 
 
 def test_a_refused_model_is_not_registered(tally, stand_in):
