@@ -151,12 +151,7 @@ def _target_rows(studies: Mapping[str, Study]) -> list[tuple[float, list[tuple[s
 
 
 def _order_rows(studies: Mapping[str, Study]) -> list[tuple[str, str, Any]]:
-    return [
-        (situation, name, study.orders[situation])
-        for situation in SITUATIONS
-        for name, study in studies.items()
-        if situation in study.orders
-    ]
+    return [(situation, name, study.orders[situation]) for situation in SITUATIONS for name, study in studies.items()]
 
 
 def _hardest(evaluation: Evaluation) -> list[dict[str, Any]]:
