@@ -128,7 +128,7 @@ def test_few_photos_of_a_count_and_nothing_done_about_it(tmp_path: Path) -> None
     train, validation = splits(tmp_path / "data", train=400)
     rare = [photo for photo in train.photos if photo.count != 3 or int(photo.id[-3:]) % 50 == 2]
     object.__setattr__(train, "photos", tuple(rare))
-    findings = found(trained(tmp_path, data=(train, validation)))
+    findings = found(trained(tmp_path, data=(train, validation), sampling="natural"))
     assert "photos of them and 80 of the most frequent count" in findings["class imbalance"].evidence
     assert (findings["class imbalance"].setting, findings["class imbalance"].value) == ("sampling", "balanced")
     assert "class imbalance" not in found(trained(tmp_path / "again", data=(train, validation), sampling="balanced"))
