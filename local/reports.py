@@ -7,7 +7,17 @@ from typing import Any
 from local.journal import ExecutionRecord
 from local.s3uri import S3Uri
 
-_TRAINING_PAGE = "report/training.html"
+_OF_OUTPUTS = (
+    ("data", "Preprocess", "report", "report.html"),
+    ("evaluation", "Evaluate", "evaluation", "evaluation.html"),
+    ("drift", "Evaluate", "evaluation", "drift.html"),
+)
+"""Report, step, output of the step, and page in it."""
+
+_OF_MODELS = (("training", "Train", "report/training.html"), ("labels", "TrainBaseline", "report/labels.html"))
+"""Report, step, and page in the step's model."""
+
+_ORDER = ("data", "labels", "training", "evaluation", "drift")
 
 
 def collect_reports(s3: Any, record: ExecutionRecord, build: Path) -> dict[str, Path]:
@@ -16,16 +26,14 @@ def collect_reports(s3: Any, record: ExecutionRecord, build: Path) -> dict[str, 
     folder.mkdir(parents=True, exist_ok=True)
     for old in folder.glob("*.html"):
         old.unlink()
-    found = {}
-    for name, step, output, page in (
-        ("data", "Preprocess", "report", "report.html"),
-        ("evaluation", "Evaluate", "evaluation", "evaluation.html"),
-    ):
+    found = set()
+    for name, step, output, page in _OF_OUTPUTS:
         if (uri := output_uri(record, step, output)) and _download(s3, uri, page, folder / f"{name}.html"):
-            found[name] = Path("reports") / f"{name}.html"
-    if (model := model_uri(record, "Train")) and _training_page(s3, model, folder):
-        found["training"] = Path("reports") / "training.html"
-    return {name: found[name] for name in ("data", "training", "evaluation") if name in found}
+            found.add(name)
+    for name, step, page in _OF_MODELS:
+        if (model := model_uri(record, step)) and _page_of_model(s3, model, page, folder / f"{name}.html"):
+            found.add(name)
+    return {name: Path("reports") / f"{name}.html" for name in _ORDER if name in found}
 
 
 def output_uri(record: ExecutionRecord, step: str, output: str) -> str | None:
@@ -50,13 +58,13 @@ def _download(s3: Any, uri: str, name: str, target: Path) -> bool:
     return True
 
 
-def _training_page(s3: Any, model: str, folder: Path) -> bool:
-    archive = folder / "model.tar.gz"
+def _page_of_model(s3: Any, model: str, name: str, target: Path) -> bool:
+    archive = target.with_name("model.tar.gz")
     source = S3Uri.parse(model)
     s3.download_file(source.bucket, source.key, str(archive))
     with tarfile.open(archive, "r:gz") as tar:
-        page = tar.extractfile(_TRAINING_PAGE) if _TRAINING_PAGE in tar.getnames() else None
+        page = tar.extractfile(name) if name in tar.getnames() else None
         if page is not None:
-            (folder / "training.html").write_bytes(page.read())
+            target.write_bytes(page.read())
     archive.unlink()
     return page is not None

@@ -17,6 +17,7 @@ from tally.data.looks import Look, look_rows, read_looks, write_looks
 from tally.data.shard_writer import Prepared, write_split
 from tally.data.shards import Split
 from tally.errors import TallyError
+from tally.evaluation import main
 from tally.evaluation.deliveries import Drift, compare_deliveries
 from tally.evaluation.drift import (
     compare,
@@ -25,7 +26,9 @@ from tally.evaluation.drift import (
     psi_by_chance,
 )
 from tally.evaluation.drift_page import write_drift_page
+from tally.paths import MlPaths
 from tally.provenance import TrainedOn
+from tests.model_code.tiny_model import pack, write_model
 from tests.model_code.tiny_model import photo as tiny_photo
 
 counts = st.lists(st.integers(0, 1000), min_size=2, max_size=12)
@@ -252,3 +255,23 @@ def test_a_damaged_profile_is_an_error_with_a_remedy(tmp_path: Path, splits: dic
     with pytest.raises(TallyError, match=r"data\.json or photos\.npy cannot be read .*train the model again"):
         Delivery.read(model)
     shutil.rmtree(model)
+
+
+def test_the_evaluation_tells_drift_in_its_document_and_on_its_page(tmp_path: Path, splits: dict[str, Split]) -> None:
+    paths = MlPaths(tmp_path / "ml")
+    shutil.copytree(splits["test"].directory, paths.processing_input("test"))
+    grown = made_split(tmp_path / "grown", range(800), bright=60)
+    trained = {"challenger": grown, "champion": splits["old"], "baseline": grown}
+    for name, train in trained.items():
+        model = write_model(tmp_path / "models" / name)
+        Delivery.of(train, splits["validation"]).write(model)
+        TrainedOn.of(train, splits["validation"]).write(model)
+        pack(model, paths.processing_input(name) / "model.tar.gz")
+    main(["--champion-name", "group/7"], paths)
+    output = paths.processing_output("evaluation")
+    document = json.loads((output / "evaluation.json").read_text(encoding="utf-8"))
+    found = {comparison["name"]: comparison for comparison in document["drift"]["comparisons"]}
+    assert document["drift"]["new_photos"] == 400
+    assert {feature["name"]: feature["level"] for feature in found["new_photos"]["features"]}["brightness"] == "large"
+    assert any(warning.startswith("What group/7 was trained on") for warning in document["warnings"])
+    assert "What group/7 was trained on, and the photos that are new since" in (output / "drift.html").read_text()

@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 from markupsafe import Markup
 
+from tally.data.profile import MEASURED
 from tally.data.report_pictures import thumbnail
 from tally.data.shards import Split
 from tally.evaluation.deliveries import Drift
@@ -15,6 +16,7 @@ SHOWN = 24
 """Test photos that look like training photos: so many are shown."""
 
 _TONES = {STABLE: "good", CHANCE: "soft", SOME: "warn", MUCH: "bad", UNKNOWN: "soft"}
+_CATEGORY_UNITS = {"count": "objects", "source": "source of the photo"}
 _BARS = 14
 """Bins drawn at most; of categories the largest."""
 
@@ -60,7 +62,8 @@ def _chart(feature: FeatureDrift) -> Markup:
     if len(shown) > _BARS and feature.name == "source":
         shown = np.sort(np.argsort(-(old + new), kind="stable")[:_BARS])
     before, after = (100 * numbers[shown] / numbers.sum() for numbers in (old, new))
-    with chart(feature.title, feature.name.replace("_", " "), "share of photos, %", width=4.6, height=2.9) as drawing:
+    unit = MEASURED[feature.name].unit if feature.name in MEASURED else _CATEGORY_UNITS[feature.name]
+    with chart(feature.title, unit, "share of photos, %", width=4.6, height=2.9) as drawing:
         at = np.arange(len(shown))
         drawing.axes.bar(at - 0.2, before, 0.4, label="before", color="#9aa5b1")
         drawing.axes.bar(at + 0.2, after, 0.4, label="after", color="#1f6fb2")
