@@ -10,11 +10,14 @@ import numpy.typing as npt
 import pytest
 from statsmodels.stats.proportion import proportion_confint
 
+from tally.evaluation.assessment import assess
 from tally.evaluation.automation import automate
+from tally.evaluation.bootstrap import GroupBootstrap
+from tally.evaluation.confidence_charts import automation_chart, threshold_chart
 from tally.evaluation.orders import FAIL_PROBABILITY, PASS_PROBABILITY, order_check
 from tally.evaluation.proportions import bounds
 from tally.evaluation.reliability import reliability
-from tally.evaluation.scoring import Truth
+from tally.evaluation.scoring import Scored, Truth
 from tally.metrics import expected_calibration_error
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -117,6 +120,18 @@ def test_a_sharper_lower_confidence_part_is_left_to_people() -> None:
     assert 0.3 <= proven.share < 0.32
     assert proven.lower_bound is not None
     assert proven.lower_bound >= 0.95
+
+
+@pytest.mark.parametrize("photos", [1, 20_000])
+def test_charts_stay_small_however_many_photos_there_are(photos: int) -> None:
+    generator = np.random.default_rng(6)
+    probabilities = generator.dirichlet(np.ones(5), photos).astype(np.float32)
+    truth = truth_of(generator.integers(0, 5, photos))
+    bootstrap = GroupBootstrap(truth.group_numbers, seed=0, replicates=2)
+    study = assess("challenger", Scored("model", {}, probabilities), truth, bootstrap, 1.0).study
+    assert study is not None
+    charts = [automation_chart({"challenger": study, "champion": study}), threshold_chart(study)]
+    assert all(1_000 < len(chart) < 60_000 for chart in charts)
 
 
 def decisions() -> ModuleType:

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 
 import numpy as np
+import numpy.typing as npt
 from markupsafe import Markup
 
 from tally.evaluation.assessment import Assessment, Study
@@ -11,6 +12,7 @@ from tally.evaluation.charts import INK, NEW, OLD, SOFT, WIDTH
 from tally.evaluation.orders import DECISIONS, SITUATIONS
 from tally.html import chart
 
+POINTS = 400
 _COLORS = {"pass": "#1a7f4b", "check": "#d9dfe7", "fail": "#b3261e"}
 
 
@@ -55,10 +57,11 @@ def automation_chart(studies: Mapping[str, Study]) -> Markup:
         axes = drawing.axes
         for (name, study), color in zip(studies.items(), (NEW, OLD), strict=False):
             found = study.automation
-            axes.plot(100 * found.shares, 100 * found.precisions, color=color, label=name)
+            drawn = _drawn(len(found.shares))
+            axes.plot(100 * found.shares[drawn], 100 * found.precisions[drawn], color=color, label=name)
             axes.plot(
-                100 * found.shares,
-                100 * found.lower_bounds,
+                100 * found.shares[drawn],
+                100 * found.lower_bounds[drawn],
                 color=color,
                 linewidth=1,
                 linestyle="--",
@@ -78,15 +81,19 @@ def threshold_chart(study: Study) -> Markup:
         "The challenger at each threshold", "least confidence to answer (%)", "share (%)", width=WIDTH, height=3.6
     ) as drawing:
         axes = drawing.axes
-        thresholds = 100 * found.thresholds
-        axes.plot(thresholds, 100 * found.precisions, color=NEW, label="right among the answered")
-        axes.fill_between(
-            thresholds, 100 * found.lower_bounds, 100 * found.precisions, color=NEW, alpha=0.15, linewidth=0
-        )
-        axes.plot(thresholds, 100 * (1 - found.shares), color=INK, linestyle="--", label="left to a person")
+        drawn = _drawn(len(found.thresholds))
+        thresholds, precisions = 100 * found.thresholds[drawn], 100 * found.precisions[drawn]
+        axes.plot(thresholds, precisions, color=NEW, label="right among the answered")
+        axes.fill_between(thresholds, 100 * found.lower_bounds[drawn], precisions, color=NEW, alpha=0.15, linewidth=0)
+        axes.plot(thresholds, 100 * (1 - found.shares[drawn]), color=INK, linestyle="--", label="left to a person")
         axes.set(xlim=(max(15, thresholds.min() - 2), 101), ylim=(0, 101))
         axes.legend(loc="lower right", fontsize=8)
     return drawing.svg
+
+
+def _drawn(points: int) -> npt.NDArray[np.int64]:
+    """Indices of the points that a line goes through: both ends, at most POINTS, or the page would have megabytes."""
+    return np.unique(np.linspace(0, points - 1, POINTS).round().astype(np.int64))
 
 
 def orders_chart(studies: Mapping[str, Study]) -> Markup:
