@@ -39,6 +39,7 @@ PLAIN: Mapping[str, str] = {
     "emd": "0",
     "class_weighting": "none",
     "sampling": "natural",
+    "mixup": "0",
     "ema": "0",
     "crop_scale": "1",
     "flip": "0.5",

@@ -15,18 +15,19 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.nn.functional import one_hot
 
-from experiments.measures import measures
-from experiments.mixing import cutmix, mixup
+from experiments.measures import Floats, measures
+from experiments.mixing import cutmix
 from experiments.photos import Photos, divide
 from tally.averaging import averaged
 from tally.container import MALLOC
 from tally.errors import TallyError
 from tally.loader import Augmentation, BalancedOrder
 from tally.losses import OrdinalLoss
-from tally.network import Mirrored, PhotoNetwork, build_network, freeze, load_pretrained
+from tally.mixing import mixup
+from tally.network import PhotoNetwork, build_network, freeze, load_pretrained
 from tally.optimiser import learning_rate, make_optimiser
 from tally.ranks import Ranks, seed_all
 from tally.settings import TrainingSettings
@@ -44,24 +45,29 @@ def main() -> None:
     parser.add_argument("--weights", type=Path, required=True, help="pretrained weights of the backbone")
     parser.add_argument("--results", type=Path, default=Path("build/experiments.jsonl"), help="default: %(default)s")
     parser.add_argument("--share", type=float, default=0.6, help="of the groups, to train on (default %(default)s)")
-    parser.add_argument("--mixup", type=float, default=0.0, help="alpha; 0: off")
     parser.add_argument("--cutmix", type=float, default=0.0, help="alpha; 0: off")
     parser.add_argument("--start-size", type=int, help="progressive resizing: image size of the first epoch")
-    given = parser.parse_args()
+    given = parser.parse_intermixed_args()
     try:
         settings = TrainingSettings.from_hyperparameters(_pairs(given.settings))
         train, judged = divide(given.shards, given.share)
         started = time.monotonic()
-        network = _train(settings, train, given)
+        network, last = _train(settings, train, given)
+        seconds = round(time.monotonic() - started)
+        logits, mirrored = _logits(network, judged, settings)
         row = {
             "name": given.name,
             "command": " ".join(sys.argv[1:]),
             "seed": settings.seed,
             "train_photos": len(train),
             "judged_photos": len(judged),
-            "seconds": round(time.monotonic() - started),
-            **measures(_logits(network, judged, settings), judged.labels),
+            "seconds": seconds,
+            "alone": measures(logits, judged.labels),
+            "mirrored": measures((logits + mirrored) / 2, judged.labels),
         }
+        if settings.ema:
+            network.load_state_dict(last)
+            row["last_weights"] = measures(_logits(network, judged, settings)[0], judged.labels)
     except TallyError as error:
         sys.exit(f"error: {error}")
     given.results.parent.mkdir(parents=True, exist_ok=True)
@@ -77,8 +83,13 @@ def _pairs(texts: list[str]) -> dict[str, str]:
     return dict(text.split("=", 1) for text in texts)
 
 
-def _train(settings: TrainingSettings, train: Photos, given: argparse.Namespace) -> PhotoNetwork:
-    """The trainer's steps without its surroundings: one process, no checkpoints, the last weights."""
+def _train(
+    settings: TrainingSettings, train: Photos, given: argparse.Namespace
+) -> tuple[PhotoNetwork, dict[str, Tensor]]:
+    """The trainer's steps without its surroundings: one process, no checkpoints.
+
+    Returns the network with its averaged weights, where there are any, and the last weights.
+    """
     seed_all(settings.seed)
     network = build_network(settings.backbone, settings.dropout)
     load_pretrained(network, given.weights)
@@ -103,11 +114,11 @@ def _train(settings: TrainingSettings, train: Photos, given: argparse.Namespace)
             mine = indices[step * settings.batch_size : (step + 1) * settings.batch_size]
             photos = train.augmented(mine, size, Augmentation.of(settings), f"{settings.seed}/{epoch}/{step}")
             shares = one_hot(labels[mine], 5).float()
-            photos, shares = mixup(photos, shares, given.mixup, chance)
+            seed_all(settings.seed, epoch, step)
+            photos, shares = mixup(photos, shares, settings.mixup)
             photos, shares = cutmix(photos, shares, given.cutmix, chance)
             for group in optimiser.param_groups:
                 group["lr"] = learning_rate(settings, epoch + step / steps) * group["scale"]
-            seed_all(settings.seed, epoch, step)
             optimiser.zero_grad(set_to_none=True)
             found = loss.of_shares(network(photos), shares)
             found.backward()  # type: ignore[no-untyped-call]  # torch's
@@ -119,9 +130,10 @@ def _train(settings: TrainingSettings, train: Photos, given: argparse.Namespace)
             total += found.item()
         seconds = time.monotonic() - started
         print(f"{given.name} epoch={epoch} size={size} loss={total / steps:.4f} seconds={seconds:.0f}", flush=True)
+    last = {name: value.clone() for name, value in network.state_dict().items()}
     if average:
         network.load_state_dict(average.module.state_dict())
-    return network
+    return network, last
 
 
 def _size(settings: TrainingSettings, start: int | None, epoch: int) -> int:
@@ -133,13 +145,15 @@ def _size(settings: TrainingSettings, start: int | None, epoch: int) -> int:
 
 
 @torch.inference_mode()
-def _logits(network: PhotoNetwork, judged: Photos, settings: TrainingSettings) -> np.ndarray:
-    judge = (Mirrored(network) if settings.flip_tta else network).eval()
+def _logits(network: PhotoNetwork, judged: Photos, settings: TrainingSettings) -> tuple[Floats, Floats]:
+    """Logits `[n, 5]` of the photos as the endpoint sees them, and of their mirror images."""
+    network.eval()
     found = []
     for first in range(0, len(judged), _JUDGED_AT_ONCE):
         some = range(first, min(first + _JUDGED_AT_ONCE, len(judged)))
-        found.append(judge(judged.as_served(some, settings.image_size, settings.stretch)).double().numpy())
-    return np.concatenate(found)
+        photos = judged.as_served(some, settings.image_size, settings.stretch)
+        found.append([network(photos).double().numpy(), network(photos.flip(2)).double().numpy()])
+    return np.concatenate([plain for plain, _ in found]), np.concatenate([mirrored for _, mirrored in found])
 
 
 if __name__ == "__main__":

@@ -44,11 +44,12 @@ class TrainingSettings:
     step_factor: float = 0.1  # schedule=step: what a cut leaves of the rate
     clip_norm: float = 1.0  # 0 switches clipping off
     label_smoothing: float = 0.0
-    softening: float = 0.0  # how far labels spread to neighbouring counts; 0: not at all
+    softening: float = 1.0  # how far labels spread to neighbouring counts; 0: not at all
     emd: float = 0.0  # weight of the squared earth mover's distance beside cross-entropy
     class_weighting: str = "none"
-    sampling: str = "natural"  # balanced: every count equally often
-    ema: float = 0.0  # decay a step of the averaged weights that are judged and exported; 0: the last weights
+    sampling: str = "balanced"  # balanced: every count equally often
+    mixup: float = 0.4  # alpha of the ratio at which photos are laid over each other; 0: never
+    ema: float = 0.99  # decay a step of the averaged weights that are judged and exported; 0: the last weights
     crop_scale: float = 0.7  # smallest share of the photo that a random crop keeps; 1 switches cropping off
     flip: float = 0.5  # probability of a mirrored photo
     rotation: float = 5.0  # degrees either way
@@ -123,6 +124,7 @@ _RANGES: tuple[tuple[str, float, float], ...] = (
     ("label_smoothing", 0, 0.9),
     ("softening", 0, 100),
     ("emd", 0, 100),
+    ("mixup", 0, 10),
     ("ema", 0, 0.99999),
     ("crop_scale", 0.05, 1),
     ("flip", 0, 1),

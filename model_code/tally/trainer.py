@@ -15,6 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+from torch.nn.functional import one_hot
 from torch.nn.parallel import DistributedDataParallel
 
 from tally.averaging import averaged
@@ -26,6 +27,7 @@ from tally.labels import COUNTS
 from tally.loader import training_loader, validation_loader
 from tally.losses import OrdinalLoss
 from tally.metrics import confusion_metrics
+from tally.mixing import mixup
 from tally.network import Mirrored, PhotoNetwork
 from tally.optimiser import class_weights, learning_rate, make_optimiser
 from tally.ranks import Ranks, seed_all
@@ -177,6 +179,7 @@ class Trainer:
         with phase("copy"):
             photos = photos.to(self._ranks.device, non_blocking=True)
             labels = labels.to(self._ranks.device, non_blocking=True)
+            photos, shares = mixup(photos, one_hot(labels, len(COUNTS)).float(), self._settings.mixup)
         for group in self._optimiser.param_groups:
             group["lr"] = lr * group["scale"]
         self._optimiser.zero_grad(set_to_none=True)
@@ -184,7 +187,8 @@ class Trainer:
             with torch.autocast(self._ranks.device.type, dtype=self._amp_type, enabled=self._amp):
                 logits = self._model(photos)
             logits = logits.float()
-            loss: Tensor = self._loss(logits, labels)
+            loss = self._loss.of_shares(logits, shares)
+        labels = shares.argmax(1)  # of a mixed photo the count that shows more
         self.watch.outputs(loss, logits, labels)
         with phase("backward"):
             self._scaler.scale(loss).backward()  # type: ignore[no-untyped-call]  # torch's

@@ -30,6 +30,7 @@ SHORT = {
     "sampling": "natural",
     "softening": 0.0,
     "ema": 0.0,
+    "mixup": 0.0,
 }
 ONE = Ranks(0, 1, torch.device("cpu"))
 
