@@ -105,7 +105,7 @@ class Parameter:
         fits = isinstance(value, (int, float) if self.kind is float else self.kind) and not isinstance(value, bool)
         if not fits or not self._holds(value):
             raise self._wrong(value)
-        return self.kind(value)  # type: ignore[arg-type]  # an int where a float is wanted becomes one
+        return self.kind(value)  # type: ignore[arg-type, call-overload]  # an int where a float is wanted becomes one
 
     def _holds(self, value: object) -> bool:
         if isinstance(value, str):

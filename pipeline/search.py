@@ -75,7 +75,7 @@ class SearchSpace:
         """ParameterRanges of CreateHyperParameterTuningJob."""
         spans = {name: item for name, item in self.ranges.items() if isinstance(item, Span)}
         choices = {name: item for name, item in self.ranges.items() if isinstance(item, Choice)}
-        found = {
+        found: dict[str, list[dict[str, Any]]] = {
             "ContinuousParameterRanges": [
                 {
                     "Name": name,

@@ -89,7 +89,7 @@ def _progress(trials: Sequence[Trial]) -> Markup:
 
 def _scatter(trials: Sequence[Trial], name: str) -> Markup:
     """One hyperparameter against the objective: a range as it was searched, choices side by side."""
-    values = [trial.settings.get(name) for trial in trials]
+    values: list[Any] = [trial.settings.get(name) for trial in trials]
     with chart(name, f"{name} of the trial", _AXIS, **_SIZE) as drawing:
         if is_choice(values):
             choices = sorted(set(values), key=lambda value: (str(type(value)), value))

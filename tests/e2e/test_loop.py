@@ -71,6 +71,12 @@ class Runs:
                 sides[json.loads(line)["id"]] = side
         return sides
 
+    def card(self, version: int) -> dict[str, Any]:
+        """The model card of a registered version."""
+        [group] = json.loads((self.build / "state" / "packages.json").read_text()).values()
+        card: dict[str, Any] = json.loads(group["packages"][str(version)]["ModelCard"]["ModelCardContent"])
+        return card
+
     def epochs(self, execution: str) -> list[dict[str, str]]:
         """What Train said of each epoch, but for times."""
         log = (self.build / "executions" / execution / "Train" / "algo-1.log").read_text()
@@ -147,6 +153,12 @@ def test_a_first_model_is_promoted_the_same_again_is_refused_and_more_photos_pro
     assert first["prediction"]["from"] == "deployed"
     assert 1 <= first["prediction"]["count"] <= 5
     assert first["peak_mb"] < 4000
+    card = runs.card(1)
+    figures = {item["name"]: item["value"] for item in card["evaluation_details"][0]["metric_groups"][0]["metric_data"]}
+    assert figures["Accuracy"] == pytest.approx(first["metrics"]["challenger"]["accuracy"], rel=1e-5)
+    assert ":training-job/Train-" in card["training_details"]["training_job_details"]["training_arn"]
+    trials = (runs.build / first["reports"]["training"]).read_text()
+    assert trials.count('<td class="text">completed</td>') + trials.count('<td class="text">stopped</td>') == 4
     sides, shards, epochs = (look(execution(first)) for look in (runs.sides, runs.shards, runs.epochs))
 
     again = runs.run(DATA=photos, **SMALL)

@@ -30,10 +30,11 @@ _MOST_SOURCES = 20
 def evaluation_detail(name: str, document: Json, test_uri: str | None, job_arn: str | None) -> Json:
     """One model on the test photos; the challenger with everything, those it is compared with in short."""
     model, test = document["models"][name], document["test"]
-    found = {
+    summary = {"test_sha256": test["sha256"], "photos": str(test["photos"]), "groups": str(test["groups"])}
+    found: Json = {
         "name": cut(f"{name}: {model['model']}", 63),
         "datasets": listed(test_uri),
-        "metadata": {"test_sha256": test["sha256"], "photos": str(test["photos"]), "groups": str(test["groups"])},
+        "metadata": summary,
         "metric_groups": [{"name": "All test photos", "metric_data": list(_scalars(model))}],
     }
     if name != "challenger":
@@ -44,7 +45,7 @@ def evaluation_detail(name: str, document: Json, test_uri: str | None, job_arn: 
         **found,
         **given(evaluation_job_arn=job_arn),
         "evaluation_observation": cut(" ".join([verdict, *document["warnings"]]), 2096),
-        "metadata": found["metadata"] | {key: cut(str(text), 1024) for key, text in gate["summary"].items()},
+        "metadata": summary | {key: cut(str(text), 1024) for key, text in gate["summary"].items()},
         "metric_groups": [*found["metric_groups"], *_details(model, document)],
     }
 
