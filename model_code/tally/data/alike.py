@@ -30,7 +30,7 @@ class Member:
 
 @dataclass(frozen=True)
 class AlikePair:
-    """Two photos that look the same. `distance`: bits of 64 in which their hashes differ."""
+    """Two photos that look the same. `distance`: bits of 128 in which their hashes differ."""
 
     first: Member
     second: Member
@@ -145,7 +145,9 @@ def write_pairs(path: Path, alike: Alike) -> None:
 
 
 def _pair(first: Member, second: Member, distance: int) -> AlikePair:
-    return AlikePair(*sorted((first, second), key=lambda member: (member.photo.id, member.split)), distance)
+    if (second.photo.id, second.split) < (first.photo.id, first.split):
+        first, second = second, first
+    return AlikePair(first, second, distance)
 
 
 def _gravity(pair: AlikePair) -> tuple[bool, bool, int, str, str]:

@@ -96,7 +96,8 @@ def difference_hashes(grey: Image.Image) -> tuple[int, int]:
     N. Krawetz, "Kind of Like That", hackerfactor.com 2013 (dHash), there of rows alone. Resizing, recompression and
     exposure change a few bits; two different photos agree by chance in about half of them.
     """
-    small = np.asarray(grey.resize((_SIDE, _SIDE), Image.Resampling.BOX, reducing_gap=2.0))
+    # Without reducing_gap: its whole-numbered first step depends on the size, and a resized copy would differ.
+    small = np.asarray(grey.resize((_SIDE, _SIDE), Image.Resampling.BOX))
     rows = np.packbits(small[:-1, 1:] > small[:-1, :-1])
     columns = np.packbits(small[1:, :-1] > small[:-1, :-1])
     return int.from_bytes(rows.tobytes(), "big"), int.from_bytes(columns.tobytes(), "big")

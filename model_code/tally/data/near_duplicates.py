@@ -14,7 +14,9 @@ import numpy.typing as npt
 
 DISTANCE = 5
 """Most bits of 64 in which the hashes of two near-duplicates may differ, for the rows' and the columns' hash each.
-Of 704 real photos 97-99% stay within 5 after recompression (quality 30-50) or resizing (50-150%)."""
+Of 1,500 copies of 250 real photos (50-130% of the size, JPEG quality 35-80) 97% stay within 5; of 10.7 million pairs of
+4,637 different photos none comes that near, and one within 6: half a million photos give some thousand pairs by chance,
+and the list begins with the nearest."""
 
 _BLOCKS = DISTANCE + 3
 """8 blocks of 8 bits, of which at least 3 agree: 56 sorts, each comparing only what shares 24 bits."""
@@ -32,7 +34,7 @@ Integers = npt.NDArray[np.int64]
 
 @dataclass(frozen=True)
 class NearPairs:
-    """`first` < `second` [m]: positions of the photos; `distance` [m]: bits in which their rows' hashes differ.
+    """`first` < `second` [m]: positions of the photos; `distance` [m]: bits of 128 in which they differ.
 
     `left_out`: comparisons that were not made, or pairs not kept, because too many photos are alike.
     """
@@ -68,6 +70,7 @@ def find_near_pairs(rows_hash: Hashes, columns_hash: Hashes, distance: int = DIS
     joined = np.unique(np.sort(np.concatenate([np.zeros((0, 2), dtype=np.int64), *pairs]), axis=1), axis=0)
     first, second = joined[:, 0], joined[:, 1]
     differ = np.bitwise_count(rows_hash[first] ^ rows_hash[second]).astype(np.int64)
+    differ += np.bitwise_count(columns_hash[first] ^ columns_hash[second])
     return NearPairs(first, second, differ, left_out)
 
 

@@ -23,7 +23,7 @@ _LISTED = 100
 class Lookalike:
     """Photo number `index` of the test split, and a photo that the challenger was trained on which looks the same.
 
-    `content`: fingerprint of the training photo, the end of its sha256 in the manifest; `distance`: bits of 64.
+    `content`: fingerprint of the training photo, the end of its sha256 in the manifest; `distance`: bits of 128.
     """
 
     index: int

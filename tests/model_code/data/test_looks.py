@@ -22,9 +22,11 @@ from tally.data.looks import (
     read_looks,
     write_looks,
 )
+from tally.data.near_duplicates import DISTANCE
 from tally.data.shard_writer import Prepared, write_split
 from tally.data.shards import Split
 from tally.errors import TallyError
+from tests.shared import shared_dir
 
 
 def scene(seed: int, size: tuple[int, int] = (240, 180)) -> Image.Image:
@@ -65,7 +67,7 @@ def test_a_checkerboard_has_the_largest_laplacian_and_nothing_overflows() -> Non
 def test_hashes_survive_resizing_recompression_and_light_and_tell_photos_apart() -> None:
     for seed in range(10):
         photo = scene(seed)
-        smaller = photo.resize((120, 90), Image.Resampling.BILINEAR)
+        smaller = photo.resize((101, 76), Image.Resampling.BILINEAR)
         brighter = photo.point([min(255, round(value * 0.9 + 10)) for value in range(256)] * 3)
         for same in (smaller, again(photo, 40), brighter, photo.filter(ImageFilter.GaussianBlur(1))):
             assert distance(photo, same) <= 10
@@ -159,3 +161,18 @@ def test_look_at_gathers_them() -> None:
     assert (found.width, found.height) == (480, 360)
     assert (found.rows_hash, found.columns_hash) == difference_hashes(photo.convert("L"))
     assert json.dumps([found.brightness, found.contrast, found.blur])
+
+
+def test_hashes_of_real_photos_survive_another_size_and_quality() -> None:
+    """A tenth of the bits is what the search for near-duplicates forgives."""
+    files = sorted((shared_dir("abid") / "images").rglob("*.jpg"))[::400]
+    within = []
+    for file in files:
+        photo = Image.open(file).convert("RGB")
+        for scale, quality in ((0.6, 60), (1.3, 70), (0.5, 80), (1, 35)):
+            size = (round(photo.width * scale), round(photo.height * scale))
+            ours, theirs = (
+                difference_hashes(image.convert("L")) for image in (photo, again(photo.resize(size), quality))
+            )
+            within += [all((a ^ b).bit_count() <= DISTANCE for a, b in zip(ours, theirs, strict=True))]
+    assert np.mean(within) > 0.85

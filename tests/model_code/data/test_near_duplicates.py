@@ -66,12 +66,13 @@ def test_every_conflict_among_copies_shows_in_a_listed_pair(rows: Hashes, kinds:
             assert {first, second} & conflicts
 
 
-def test_the_distance_is_that_of_the_rows() -> None:
-    rows = np.array([0, 0b11111, 2**63], dtype=np.uint64)
-    found = find_near_pairs(rows, np.zeros(3, dtype=np.uint64))
+def test_the_distance_is_that_of_both_hashes() -> None:
+    rows, columns = np.array([0, 0b111, 2**63], dtype=np.uint64), np.array([0, 0b11, 0], dtype=np.uint64)
+    found = find_near_pairs(rows, columns)
     assert list(zip(found.first.tolist(), found.second.tolist(), found.distance.tolist(), strict=True)) == [
         (0, 1, 5),
         (0, 2, 1),
+        (1, 2, 6),
     ]
 
 
