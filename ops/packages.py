@@ -25,6 +25,7 @@ class Package:
     created: datetime
     metadata: Mapping[str, str] = field(default_factory=dict)
     in_service: bool = False
+    has_card: bool = False  # a model card with content
 
     @property
     def verdict(self) -> str:
@@ -124,4 +125,5 @@ def _described(account: Account, arn: str, serving: str | None) -> Package:
         created=answer["CreationTime"],
         metadata=answer.get("CustomerMetadataProperties", {}),
         in_service=answer["ModelPackageArn"] == serving,
+        has_card=bool(answer.get("ModelCard", {}).get("ModelCardContent")),
     )

@@ -41,7 +41,7 @@ def runs_table(found: Sequence[Run]) -> Table:
 
 
 def packages_table(found: Sequence[Package]) -> Table:
-    """Packages: version, verdict and figures of the gate, approval, which is in service."""
+    """Packages: version, verdict and figures of the gate, approval, model card, which is in service."""
     rows = [
         (
             str(item.version),
@@ -50,12 +50,13 @@ def packages_table(found: Sequence[Package]) -> Table:
             _number(item.metadata.get("gain", "")),
             _number(item.metadata.get("p_value", "")),
             item.approval,
+            "card" if item.has_card else "no card",
             "in service" if item.in_service else "",
             item.description,
         )
         for item in found
     ]
-    return _table(("version", "created", "verdict", "gain", "p", "approval", "", ""), rows)
+    return _table(("version", "created", "verdict", "gain", "p", "approval", "", "", ""), rows)
 
 
 def print_status(now: Status, stream: TextIO) -> None:

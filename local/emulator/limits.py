@@ -95,7 +95,7 @@ LIMITS = (
         "the deployed definition, run by real jobs as processes, callbacks, retries, caching, the model registry and "
         "its events",
         "instance types, quotas, capacity, GPUs, spot interruptions, VPCs, encryption, the container images (the code "
-        "runs on this machine's Python), SageMaker's own timing and errors",
+        "runs on this machine's Python), the longest text that JsonGet hands on, SageMaker's own timing and errors",
     ),
     Limit(
         "Serving",

@@ -51,6 +51,17 @@ def test_packages_are_listed_newest_first_with_what_the_gate_said(account: Accou
 
 
 @pytest.mark.usefixtures("group")
+def test_a_package_says_whether_it_has_a_model_card(account: Account, monkeypatch: pytest.MonkeyPatch) -> None:
+    """moto keeps no cards, so its answer is completed."""
+    arn, client = register(account), account.client("sagemaker")
+    describe = client.describe_model_package
+    for content, expected in (('{"intended_uses":{}}', True), ("", False)):
+        card = {"ModelCard": {"ModelCardContent": content, "ModelCardStatus": "Draft"}}
+        monkeypatch.setattr(client, "describe_model_package", lambda card=card, **request: describe(**request) | card)
+        assert package(account, arn).has_card is expected
+
+
+@pytest.mark.usefixtures("group")
 def test_approving_waits_until_the_model_is_in_service_and_tested(account: Account) -> None:
     arn = register(account)
     sent = history(account)

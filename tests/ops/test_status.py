@@ -145,5 +145,5 @@ def test_tables_are_not_cut_in_a_pipe(account: Account) -> None:
     console(stream).print(runs_table([Run("arn:run/abc", "", "Failed", started, None, "gate: no [b]gain[/b]")]))
     lines = stream.getvalue().splitlines()
     assert lines[1].split()[0] == "1"
-    assert "promote  0.03871  1e-06  Approved" in lines[1]
+    assert "promote  0.03871  1e-06  Approved  no card" in lines[1]
     assert "gate: no [b]gain[/b]" in lines[-1]
