@@ -80,7 +80,8 @@ def _phase_table(epochs: list[dict[str, Any]]) -> list[tuple[str, float, float]]
     """Phase, seconds over all epochs, share of all time."""
     sums = {name: sum(epoch["seconds"].get(name, 0.0) for epoch in epochs) for name in PHASES}
     total = sum(sums.values())
-    return [(charts.PHASE_NAMES[name], value, value / total) for name, value in sums.items() if value > 0]
+    shown = ((charts.PHASE_NAMES[name], value, value / total) for name, value in sums.items() if value)
+    return [row for row in shown if row[2] > 0.0005]
 
 
 def _drawn(*drawings: Markup | None) -> list[Markup]:

@@ -44,6 +44,9 @@ def healthy(epochs: int = 12, **settings: Any) -> dict[str, Any]:
         ],
         "watch": {
             "device": "cpu",
+            "gpu_memory_peak": None,
+            "threads": 2,
+            "parts": 1,
             "workers": 2,
             "batch_norms": 20,
             "layers": ["conv1", "fc"],
@@ -65,6 +68,7 @@ def healthy(epochs: int = 12, **settings: Any) -> dict[str, Any]:
             "utilisation": {
                 "columns": ["seconds", "cpus", "memory", "gpu", "gpu_memory"],
                 "samples": [[2.0 * n, 3.0, 4.0, None, None] for n in range(50)],
+                "every": 2.0,
                 "cpus": 8,
                 "memory": 16.0,
                 "gpus": 0,
