@@ -117,5 +117,8 @@ def _point(model: Mapping[str, Any], name: str) -> list[float]:
 def _fitted(rows: Sequence[dict[str, Any]], name: str, full: int) -> dict[str, Any]:
     points = [row["points"][name] for row in rows]
     errors = [(high - low) / (2 * _NORMAL) for _, low, high in points]
-    law = PowerLaw.fit([row["photos"] for row in rows], [found for found, _, _ in points], errors)
+    try:
+        law = PowerLaw.fit([row["photos"] for row in rows], [found for found, _, _ in points], errors)
+    except ValueError as error:  # the points are worth their hours of training without a law, too
+        return {"none": str(error)}
     return {**asdict(law), "estimate": list(law.accuracy(full))}

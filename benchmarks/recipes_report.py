@@ -89,7 +89,14 @@ def control(result: Mapping[str, Any]) -> str:
             )
         )
     head = ("seed", "class-balanced accuracy (95%)", "chance (0.200)", "baseline", "verdict", "p", "refused")
-    parts = [_heading(result, "Control: the default recipe trained on permuted labels"), table(head, rows)]
+    low, high = result["mean_interval"]
+    parts = [
+        _heading(result, "Control: the default recipe trained on permuted labels"),
+        table(head, rows),
+        f"Class-balanced accuracy in the mean {result['mean']:.3f} ({low:.3f} to {high:.3f}), chance is 0.200: "
+        f"{'at chance' if result['at_chance'] else 'NOT at chance'}. "
+        f"The gate {'refuses every seed' if result['refused'] else 'does NOT refuse every seed'}.",
+    ]
     return "\n\n".join(parts) + "\n"
 
 
@@ -109,6 +116,9 @@ def curve(result: Mapping[str, Any]) -> str:
     head = ("share", "photos", "seed", "epochs", *(f"{name} (95%)" for name in names))
     parts = [_heading(result, "Learning curve of the default recipe"), table(head, rows)]
     for name, fit in result["fits"].items():
+        if "none" in fit:
+            parts.append(f"No estimate of {name}: {fit['none']}.")
+            continue
         deviation = fit["covariance"][1][1] ** 0.5
         parts.append(
             f"Power law of 1 - {name}: photos to the power of -{fit['exponent']:.3f} ± {deviation:.3f}. "

@@ -1,5 +1,6 @@
 """The learning curve's arithmetic, and the same photos seen otherwise."""
 
+import dataclasses
 from collections import Counter
 from pathlib import Path
 
@@ -8,8 +9,9 @@ import pytest
 
 from benchmarks.recipes_curve import PowerLaw
 from benchmarks.recipes_jobs import Splits
+from benchmarks.recipes_report import curve
 from benchmarks.recipes_views import DEVELOPMENT_SHARE, for_development, share_of_groups, shuffled_labels
-from tally.data.shard_writer import write_split
+from tally.data.shard_writer import Prepared, write_split
 from tally.data.shards import Split
 from tests.model_code.jobs import prepared
 
@@ -50,6 +52,22 @@ def test_what_has_no_law_is_refused(photos: list[float], accuracies: list[float]
         PowerLaw.fit(photos, accuracies, [0.01, 0.01])
 
 
+def test_points_without_a_law_are_kept_and_said() -> None:
+    point = {"share": 1.0, "photos": 900, "seed": 0, "epochs": 2, "points": {"accuracy": [0.5, 0.4, 0.6]}}
+    law = {**dataclasses.asdict(PowerLaw(1.0, 0.2, ((0.01, 0.0), (0.0, 0.0004)))), "estimate": [0.7, 0.6, 0.8]}
+    machine = {"processor": "any", "cpus": 1, "memory_gib": 1, "system": "Linux", "python": "3.11", "load": 0.0}
+    result = {
+        **{"points": [point], "photos": {"train": 900, "validation": 50, "test": 50}, "split": "test"},
+        **{"machine": machine, "code": "abc", "estimate_at": 477_000},
+    }
+    page = curve({**result, "fits": {"accuracy": {"none": "too few"}}})
+    assert "| 100%  |    900 |    0 |      2 | 0.500 (0.400 to 0.600) |" in page
+    assert "No estimate of accuracy: too few." in page
+    page = curve({**result, "fits": {"accuracy": law}})
+    assert "to the power of -0.200 ± 0.020" in page
+    assert "530,000 photos of the public data set, 477,000 of them to train on: 0.700 (0.600 to 0.800)" in page
+
+
 # Views
 
 
@@ -63,9 +81,7 @@ def splits(tmp_path_factory: pytest.TempPathFactory) -> Splits:
     return Splits(folder, "splits")
 
 
-def _in_pairs(photos: int, seed: int):  # type: ignore[no-untyped-def]
-    import dataclasses
-
+def _in_pairs(photos: int, seed: int) -> list[Prepared]:
     return [
         dataclasses.replace(photo, group=f"{seed}/{number // 2}", id=f"{seed}-{number * 2:05d}")
         for number, photo in enumerate(prepared(photos, seed))
