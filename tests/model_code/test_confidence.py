@@ -63,6 +63,13 @@ def test_the_calibration_curve_counts_what_ece_adds_up() -> None:
         assert row.groups <= row.photos
 
 
+def test_photos_of_few_groups_leave_a_bin_of_the_curve_wide() -> None:
+    classes, confidences = np.zeros(200, dtype=np.int64), np.full(200, 0.95)
+    (row,) = reliability(sure_of(classes, confidences), truth_of(classes, np.repeat([0, 1], 100)))
+    assert (row.photos, row.groups, row.accuracy) == (200, 2, 1.0)
+    assert row.interval == pytest.approx((0.025**0.5, 1.0))
+
+
 def test_a_calibrated_model_lies_on_the_diagonal_and_an_overconfident_one_below() -> None:
     generator = np.random.default_rng(1)
     confidence = generator.uniform(0.3, 1, 6000)

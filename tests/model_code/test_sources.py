@@ -101,6 +101,19 @@ def test_a_model_that_looks_at_photos_is_not_explained_by_the_source() -> None:
         assert row.intervals["challenger"][0] < row.accuracy["challenger"] < row.intervals["challenger"][1]
 
 
+def test_a_gain_over_the_source_that_may_be_chance_is_still_explained_by_it() -> None:
+    true, sources = leaky(200)
+    predicted = np.array([int(source[-1]) for source in sources])
+    wrong = np.flatnonzero(predicted != true)
+    predicted[wrong[:2]] = true[wrong[:2]]
+    lost = np.flatnonzero(predicted == true)[0]
+    predicted[lost] = (true[lost] + 1) % 5
+    found = checked(predicted, true, sources)
+    assert found.raw.gain == pytest.approx(1 / 200)
+    assert found.raw.interval[0] <= 0 < found.raw.interval[1]
+    assert found.explained
+
+
 def test_a_single_source_explains_nothing() -> None:
     true = np.arange(60) % 5
     assert not checked(np.zeros(60, dtype=np.int64), true, ["only"] * 60).explained
