@@ -1,0 +1,47 @@
+"""Rows of docs/experiments.md from a file of results: `python -m experiments.table build/experiments.jsonl`.
+
+Rows of one name are runs with other seeds: means, and the spread as the standard deviation where there are several.
+"""
+
+import json
+import sys
+from pathlib import Path
+from statistics import mean, stdev
+from typing import Any
+
+COLUMNS = ("accuracy", "macro_f1", "within_1", "rmse_argmax", "rmse_median", "rmse_mean", "log_loss")
+
+
+def rows(results: list[dict[str, Any]], view: str = "alone") -> list[str]:
+    """Markdown rows, one a name in the order of first appearance; `view` is alone, mirrored or last_weights."""
+    names = list(dict.fromkeys(row["name"] for row in results if view in row))
+    lines = []
+    for name in names:
+        runs = [row for row in results if row["name"] == name]
+        figures = [run[view] for run in runs]
+        cells = [_cell([figure[column] for figure in figures]) for column in COLUMNS]
+        recalls = " ".join(
+            f"{mean(recall):.2f}" for recall in zip(*(figure["recall"] for figure in figures), strict=True)
+        )
+        seconds = round(mean(run["seconds"] for run in runs))
+        lines.append(f"| {name} | {len(runs)} | {' | '.join(cells)} | {recalls} | {seconds} |")
+    return lines
+
+
+def _cell(values: list[float]) -> str:
+    spread = f" ± {stdev(values):.3f}" if len(values) > 1 else ""
+    return f"{mean(values):.3f}{spread}"
+
+
+def main() -> None:
+    """Print the table of the file that is named on the command line."""
+    if len(sys.argv) != 2 or not Path(sys.argv[1]).is_file():
+        sys.exit("say which results: python -m experiments.table build/experiments.jsonl")
+    results = [json.loads(line) for line in Path(sys.argv[1]).read_text(encoding="utf-8").splitlines()]
+    print(f"| name | seeds | {' | '.join(COLUMNS)} | recall of 1 to 5 | seconds |")
+    print("|---" * (len(COLUMNS) + 4) + "|")
+    print("\n".join(rows(results)))
+
+
+if __name__ == "__main__":
+    main()
