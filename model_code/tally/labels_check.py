@@ -72,10 +72,12 @@ class Suspects:
 
 def reason_to_skip(settings: TrainingSettings, splits: Sequence[Split]) -> str | None:
     """Why a finished job cannot check labels, or None when it can; an empty text when nobody would expect it to."""
-    if settings.trial or settings.freeze != "backbone":
+    if settings.trial:
         return ""
     if settings.weights == "none":
-        return "the backbone has random weights (weights=none), its features say too little about a photo"
+        return "the backbone had random weights (weights=none), so no features know photos without knowing these labels"
+    if settings.freeze != "backbone":
+        return ""
     groups = {photo.group for split in splits for photo in split.photos}
     if len(groups) < 2 * FOLDS:
         return f"the photos have {len(groups)} groups, cross-validation wants at least {2 * FOLDS}"

@@ -89,7 +89,7 @@ def run_rank(paths: MlPaths) -> int:
             _finish(paths, network, settings, train, validation, record, validated)
         ranks.wait()
     if ranks.is_first:  # after the last exchange: the others need not wait for it
-        _check_labels(paths, network, settings, train, validation, ranks.device)
+        list_labels(paths, network, settings, train, validation, ranks.device)
     return 0
 
 
@@ -162,7 +162,7 @@ def _finish(
     print(f"exported model_bytes={(paths.model / 'model.onnx').stat().st_size}", flush=True)
 
 
-def _check_labels(
+def list_labels(
     paths: MlPaths, network: Any, settings: TrainingSettings, train: Split, validation: Split, device: torch.device
 ) -> None:
     """List labels that people should check, where the features have not been trained on them."""

@@ -26,7 +26,9 @@ from tally.labels_check import (
 )
 from tally.labels_report import write_suspects
 from tally.network import build_network, freeze, load_pretrained
+from tally.paths import MlPaths
 from tally.settings import TrainingSettings
+from tally.training import list_labels
 from tests.model_code.jobs import Job, configure, make_channels, prepared
 from tests.shared import shared_dir
 
@@ -108,7 +110,9 @@ def test_features_of_any_backbone_are_one_row_a_photo_whatever_the_head(tmp_path
         ({"freeze": "none"}, ""),
         ({"freeze": "all_but_last_stage"}, ""),
         ({"trial": True}, ""),
-        ({"weights": "none"}, "the backbone has random weights"),
+        ({"weights": "none"}, "the backbone had random weights"),
+        ({"weights": "none", "freeze": "none"}, "the backbone had random weights"),
+        ({"weights": "none", "trial": True}, ""),
     ],
 )
 def test_who_checks_labels_and_why_not(tmp_path: Path, change: dict[str, object], reason: str | None) -> None:
@@ -190,17 +194,15 @@ def test_a_job_that_trains_the_head_leaves_the_list_in_the_model(tmp_path: Path)
     torch.save(build_network("resnet18", 0.0).classifier.state_dict(), weights)
     configure(tmp_path, freeze="backbone", weights=weights, epochs=1)
     with Job([tmp_path]) as job:
-        codes, outputs = job.finish()
+        codes, outputs = job.finish(400)
     assert codes == [0], outputs
     assert "labels_checked=94 contradicted=" in outputs[0]
     assert {"labels.html", "suspicious_labels.csv"} <= {file.name for file in (tmp_path / "model" / "report").iterdir()}
 
 
-def test_a_job_with_random_weights_says_that_labels_were_not_checked(tmp_path: Path) -> None:
-    make_channels(tmp_path)
-    configure(tmp_path, freeze="backbone", epochs=1)
-    with Job([tmp_path]) as job:
-        codes, outputs = job.finish()
-    assert codes == [0], outputs
-    assert "labels were not checked: the backbone has random weights (weights=none)" in outputs[0]
-    assert not (tmp_path / "model" / "report" / "labels.html").exists()
+def test_random_weights_are_said_to_be_the_reason(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write_split(tmp_path, prepared(30), split="train", stored_side=40)
+    split, settings = Split.open(tmp_path), replace(SETTINGS, weights="none")
+    list_labels(MlPaths(tmp_path), build_network("resnet18", 0.0), settings, split, split, torch.device("cpu"))
+    assert "labels were not checked: the backbone had random weights (weights=none)" in capsys.readouterr().out
+    assert not (tmp_path / "model").exists()
