@@ -140,7 +140,7 @@ def test_a_network_that_learns_photos_by_heart_overfits(tmp_path: Path) -> None:
     torch.manual_seed(0)
     rich = network(nn.Linear(16, 256), nn.ReLU(), nn.Linear(256, 256), nn.ReLU(), features=256)
     data = splits(tmp_path / "data", train=25)
-    findings = found(trained(tmp_path, rich, data=data, batch_size=25, epochs=30, lr=0.02, flip=0.0))
+    findings = found(trained(tmp_path, rich, data=data, batch_size=25, epochs=60, flip=0.0))
     assert "validation loss rose from" in findings["overfitting"].evidence
     assert findings["overfitting"].setting == "crop_scale"
 
