@@ -34,7 +34,10 @@ def found(record: dict[str, Any]) -> dict[str, Finding]:
 
 
 def test_a_healthy_run_has_no_findings_and_is_told_which_rules_looked(tmp_path: Path) -> None:
-    diagnosis = diagnose(trained(tmp_path, data=splits(tmp_path / "data", train=120), epochs=10))
+    record = trained(tmp_path, data=splits(tmp_path / "data", train=120), epochs=10)
+    for epoch in record["watch"]["epochs"]:  # how long a busy machine takes for what is not the question here
+        epoch["seconds"]["data"] = 0.1 * epoch["seconds"]["forward"]
+    diagnosis = diagnose(record)
     assert not diagnosis.findings
     assert {name for name, _ in diagnosis.unable} == {"ranks wait unevenly", "slow exchange"}
     assert len(diagnosis.quiet) == len(RULES) - 2
@@ -113,7 +116,7 @@ def test_a_loader_that_is_slow_starves_training(tmp_path: Path, monkeypatch: pyt
     read = TrainingPhotos.__getitem__
 
     def slow(self: TrainingPhotos, place: tuple[int, int]) -> Any:
-        time.sleep(0.01)  # a disk far away
+        time.sleep(0.05)  # a disk far away
         return read(self, place)
 
     monkeypatch.setattr(TrainingPhotos, "__getitem__", slow)
