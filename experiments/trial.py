@@ -106,7 +106,7 @@ def _train(
         chance = np.random.default_rng((settings.seed, epoch))
         if order:
             order.set_epoch(epoch)
-        indices = list(order) if order else chance.permutation(len(train)).tolist()
+        indices = [index for index, _ in order] if order else chance.permutation(len(train)).tolist()
         size = _size(settings, given.start_size, epoch)
         network.train()
         total = 0.0

@@ -25,6 +25,7 @@ from tally.ranks import Ranks
 from tally.settings import TrainingSettings
 
 Batch = tuple[Tensor, Tensor]  # photos uint8 [n, S, S, 3], class indices int64 [n]
+_Pick = tuple[int, int]  # index into the split, how often it came before in this epoch
 _Place = tuple[int, int, int]  # epoch, index into the split, how often it came before in this epoch
 
 
@@ -102,7 +103,18 @@ class ValidationPhotos(Dataset[Any]):
         return np.asarray(photo), class_index(self._split.photos[index].count)
 
 
-class BalancedOrder(DistributedSampler[int]):
+class Order(DistributedSampler[_Pick]):
+    """One rank's share of an epoch in which every photo comes once, in an order that the epoch decides."""
+
+    def __init__(self, photos: int, ranks: Ranks, seed: int) -> None:
+        super().__init__(range(photos), ranks.world, ranks.rank, seed=seed, drop_last=True)  # type: ignore[arg-type]
+
+    def __iter__(self) -> Iterator[_Pick]:
+        for index in super().__iter__():
+            yield index, 0  # type: ignore[misc]  # torch has the sampler give what the dataset takes
+
+
+class BalancedOrder(Order):
     """One rank's share of an epoch in which every count that has photos comes equally often.
 
     Photos of a rare count come several times, of a common one not all in every epoch: a systematic sample (Madow 1949),
@@ -110,17 +122,22 @@ class BalancedOrder(DistributedSampler[int]):
     """
 
     def __init__(self, labels: Sequence[int], ranks: Ranks, seed: int) -> None:
-        super().__init__(range(len(labels)), ranks.world, ranks.rank, seed=seed, drop_last=True)  # type: ignore[arg-type]
+        super().__init__(len(labels), ranks, seed)
         classes = np.asarray(labels)
         weights = 1 / np.bincount(classes)[classes]
         self._steps = np.cumsum(weights / weights.sum())
 
-    def __iter__(self) -> Iterator[int]:
+    def __iter__(self) -> Iterator[_Pick]:
         chance = np.random.default_rng((self.seed, self.epoch))
-        points = (np.arange(self.total_size) + chance.random()) / self.total_size
+        points = (np.arange(len(self._steps)) + chance.random()) / len(self._steps)
         order = np.searchsorted(self._steps[:-1], points, side="right")
         chance.shuffle(order)
-        return iter(order[self.rank : self.total_size : self.num_replicas].tolist())
+        seen: Counter[int] = Counter()
+        picks: list[_Pick] = []
+        for index in order.tolist():  # of all ranks: the second time is the second time wherever the first one was
+            picks.append((index, seen[index]))
+            seen[index] += 1
+        return iter(picks[self.rank : self.total_size : self.num_replicas])
 
 
 class ResumableBatches(Sampler[list[_Place]]):
@@ -131,13 +148,11 @@ class ResumableBatches(Sampler[list[_Place]]):
     """
 
     def __init__(self, split: Split, settings: TrainingSettings, ranks: Ranks) -> None:
-        self._order: DistributedSampler[int]
         if settings.sampling == "balanced":
             labels = [class_index(photo.count) for photo in split.photos]
-            self._order = BalancedOrder(labels, ranks, settings.seed)
+            self._order: Order = BalancedOrder(labels, ranks, settings.seed)
         else:
-            every = range(len(split))
-            self._order = DistributedSampler(every, ranks.world, ranks.rank, seed=settings.seed, drop_last=True)  # type: ignore[arg-type]
+            self._order = Order(len(split), ranks, settings.seed)
         self._size = settings.batch_size // ranks.world
         self._epoch = self._first = 0
 
@@ -150,11 +165,7 @@ class ResumableBatches(Sampler[list[_Place]]):
         return len(self._order) // self._size
 
     def __iter__(self) -> Iterator[list[_Place]]:
-        seen: Counter[int] = Counter()
-        places: list[_Place] = []
-        for index in self._order:
-            places.append((self._epoch, index, seen[index]))
-            seen[index] += 1
+        places = [(self._epoch, index, before) for index, before in self._order]
         for step in range(self._first, len(self)):
             yield places[step * self._size : (step + 1) * self._size]
 

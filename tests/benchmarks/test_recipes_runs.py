@@ -16,7 +16,7 @@ from local.errors import StoppedError
 from local.stopping import StopSignal
 
 PHOTOS = 300
-EPOCHS = 6
+EPOCHS = 12
 COLOURS = {1: (200, 30, 30), 2: (30, 180, 40), 3: (40, 60, 210), 4: (220, 210, 40), 5: (20, 20, 20)}
 
 
@@ -67,6 +67,7 @@ def one_thread(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
 
 
+@pytest.mark.e2e
 def test_permuted_labels_are_refused_also_when_the_control_was_stopped_on_the_way(tmp_path: Path, photos: Path) -> None:
     stop = StopSignal()
     said = Stopping(stop, f"permuted labels: epoch 1 of {EPOCHS}")

@@ -139,6 +139,7 @@ def test_few_photos_of_a_count_and_nothing_done_about_it(tmp_path: Path) -> None
     assert "class imbalance" not in found(record), "something is done about it"
 
 
+@pytest.mark.e2e
 def test_a_network_that_learns_photos_by_heart_overfits(tmp_path: Path) -> None:
     torch.manual_seed(0)
     rich = network(nn.Linear(16, 256), nn.ReLU(), nn.Linear(256, 256), nn.ReLU(), features=256)

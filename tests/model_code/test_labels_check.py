@@ -176,6 +176,7 @@ def sample_split(folder: Path, photos: int) -> tuple[Split, np.ndarray]:
     return split, np.array([wrong[photo.id] for photo in split.photos])
 
 
+@pytest.mark.e2e
 def test_of_generated_photos_with_changed_labels_the_top_of_the_list_is_mostly_those(tmp_path: Path) -> None:
     weights = shared_dir("weights/mobilenet_v2_imagenet.pth")
     split, wrong = sample_split(tmp_path, 500)
@@ -188,6 +189,7 @@ def test_of_generated_photos_with_changed_labels_the_top_of_the_list_is_mostly_t
     assert at_top > 5 * wrong.mean()
 
 
+@pytest.mark.e2e
 def test_a_job_that_trains_the_head_leaves_the_list_in_the_model(tmp_path: Path) -> None:
     make_channels(tmp_path)
     weights = tmp_path / "resnet18.pth"

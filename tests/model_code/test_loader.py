@@ -85,7 +85,7 @@ def test_mirroring_mirrors_and_a_crop_shows_a_part() -> None:
 def balanced_order(labels: list[int], rank: int, world: int, epoch: int) -> list[int]:
     order = BalancedOrder(labels, Ranks(rank, world, CPU), seed=5)
     order.set_epoch(epoch)
-    return list(order)
+    return [index for index, _ in order]
 
 
 def test_balanced_sampling_shows_every_count_equally_often_and_every_rank_its_share() -> None:
@@ -100,6 +100,14 @@ def test_balanced_sampling_shows_every_count_equally_often_and_every_rank_its_sh
     assert max(together.values()) - min(together.values()) <= 1
     assert balanced_order(labels, 0, 1, epoch=2) != order
     assert balanced_order(labels, 0, 1, epoch=1) == order
+
+
+def test_ranks_count_together_how_often_a_photo_came() -> None:
+    labels = [0] * 20 + [2] * 2
+    halves = [list(BalancedOrder(labels, Ranks(rank, 2, CPU), seed=5)) for rank in range(2)]
+    rare = sorted(before for half in halves for index, before in half if index == 20)
+    assert rare == list(range(len(rare)))
+    assert len(rare) >= 5
 
 
 def test_a_photo_that_comes_twice_in_an_epoch_is_augmented_anew(train: Split) -> None:

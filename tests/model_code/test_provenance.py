@@ -150,6 +150,7 @@ def test_neighbours_refuse_the_models_of_this_run_and_warn_of_a_champion(
         main(ARGUMENTS, paths)
 
 
+@pytest.mark.e2e
 def test_a_training_job_on_the_test_photos_makes_a_model_that_evaluate_refuses(tmp_path: Path) -> None:
     training, job = tmp_path / "training", make_job(tmp_path / "evaluation", GOOD)
     make_channels(training, validation=10)

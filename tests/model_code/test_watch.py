@@ -203,6 +203,7 @@ def test_a_part_that_was_not_watched_is_said_to_be_missing(tmp_path: Path) -> No
     assert "Clocks and layers of epochs 0 are missing" in (tmp_path / "page.html").read_text()
 
 
+@pytest.mark.e2e
 def test_two_ranks_tell_how_long_each_waited_and_what_the_exchange_cost(tmp_path: Path) -> None:
     make_channels(tmp_path)
     configure(tmp_path, processes=2, epochs=1, _tuning_objective_metric="best_validation_accuracy")
