@@ -80,8 +80,8 @@ def test_permuted_labels_are_refused_also_when_the_control_was_stopped_on_the_wa
     assert "seed 0, permuted labels: resumed epoch=" in again.getvalue()
     (row,) = result["seeds"]
     # Trained on true labels the same network counts: what makes the difference is the labels.
-    # Five colours are five answers and no more, so by chance one or two of them are right; whether that is chance by the
-    # interval, which takes photos for separate draws, is for real photos.
+    # Five colours are five answers and no more, so by chance one or two of them are right; whether that is chance by
+    # the interval, which takes photos for separate draws, is for real photos.
     assert row["baseline_balanced_accuracy"] - row["figures"]["balanced_accuracy"] > 0.3
     low, high = row["interval"]
     assert result["at_chance"] == (low <= CHANCE <= high)
