@@ -70,7 +70,7 @@ def test_make_passes_every_option() -> None:
 
     words = ["DATA=it's", "SEEDS=2", "SHARE=0.5 1"]
     environment = {**os.environ, "EPOCHS": "9", "SHUFFLE_LABELS": "1"}
-    make = ["make", "-n", "compare-recipes", *words]
+    make = ["make", "--no-print-directory", "-n", "compare-recipes", *words]
     line = subprocess.run(make, cwd=ROOT, env=environment, capture_output=True, text=True).stdout.replace("\\\n", " ")
     passed = shlex.split(line.partition("benchmarks.recipes")[2])
     assert passed == ["--data", "it's", "--seeds", "2", "--share", "0.5", "1"]
