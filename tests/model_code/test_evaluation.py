@@ -46,7 +46,7 @@ def test_evaluation_json_has_its_documented_shape(job: Job, document: dict[str, 
     assert gate["test"] == "clustered"
     for key in ("reason", "b", "c", "n", "groups", "p_value", "mid_p", "alpha", "gain", "gain_interval", "power"):
         assert key in gate
-    assert gate["guards"][0].keys() == {"name", "champion", "challenger", "limit", "holds"}
+    assert gate["guards"][0].keys() == {"name", "champion", "challenger", "limit", "holds", "p_value"}
     assert all(isinstance(value, str) and 0 < len(value) <= 256 for value in gate["summary"].values())
     assert gate["summary"]["test_sha256"] == split.sha256
     assert gate["summary"]["champion"] == "baseline"

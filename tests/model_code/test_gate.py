@@ -14,10 +14,12 @@ from hypothesis import strategies as st
 from tally.errors import TallyError
 from tally.gate import GateSettings, Verdict, decide
 from tally.gate.guards import check_guards
+from tally.labels import COUNTS
 from tally.metrics import confusion_matrix, confusion_metrics
 
 Indices = npt.NDArray[np.int64]
 OPEN = GateSettings(max_macro_f1_drop=1.0, max_recall_drop=1.0, max_rmse_increase=4.0)
+NO_CHANCE = dict.fromkeys(COUNTS, 0.0)
 
 
 def answers(both: int, b: int, c: int, neither: int) -> tuple[Indices, Indices, Indices]:
@@ -175,25 +177,41 @@ def test_a_broken_guard_rejects_a_more_accurate_challenger(
     assert found.reason.startswith(f"Guard rail broken: {broken}")
 
 
+@pytest.mark.parametrize(("lost", "verdict"), [(5, "promote"), (6, "reject")])
+def test_a_fall_of_recall_that_chance_explains_breaks_no_guard(lost: int, verdict: str) -> None:
+    # Exact binomial: five lost and none won is p = 0.0625, six p = 0.03125; both are falls of far more than ten points.
+    true = np.repeat([0, 4], [200, 26])
+    champion = np.concatenate([np.repeat([0, 1], [100, 100]), np.full(26, 4)])
+    challenger = np.concatenate([np.zeros(200, np.int64), np.repeat([4, 0], [26 - lost, lost])])
+    names = [str(i) for i in range(len(true))]
+    found = decide(
+        true, champion, challenger, names, latency_ms=(1.0, 1.0), settings=replace(OPEN, max_recall_drop=0.1)
+    )
+    [guard] = [guard for guard in found.guards if guard.name == "recall_5"]
+    assert guard.challenger < guard.limit
+    assert guard.p_value == pytest.approx(2 * 0.5**lost)
+    assert (found.verdict, guard.holds) == (verdict, lost == 5)
+
+
 def test_a_value_exactly_on_its_limit_holds() -> None:
     matrix = np.diag([10, 10, 10, 10, 10])
     worse = matrix.copy()
     worse[0] = [9, 1, 0, 0, 0]  # recall 1.0 - 0.1 in decimal, a hair less in binary
     settings = GateSettings(max_recall_drop=0.1, max_macro_f1_drop=1, max_rmse_increase=4, latency_budget_ms=5)
-    guards = check_guards(confusion_metrics(matrix), confusion_metrics(worse), (1.0, 5.0), settings)
+    guards = check_guards(confusion_metrics(matrix), confusion_metrics(worse), NO_CHANCE, (1.0, 5.0), settings)
     assert all(guard.holds for guard in guards)
 
 
 def test_a_champion_that_cannot_be_measured_breaks_its_guard() -> None:
     good = confusion_metrics(np.diag([10, 10, 10, 10, 10]))
     unknown = replace(good, macro_f1=float("nan"), rmse=float("nan"))
-    guards = check_guards(unknown, good, (1.0, 1.0), OPEN)
+    guards = check_guards(unknown, good, NO_CHANCE, (1.0, 1.0), OPEN)
     assert [guard.name for guard in guards if not guard.holds] == ["macro_f1", "rmse"]
 
 
 def test_recall_of_a_count_without_photos_is_not_guarded() -> None:
     metrics = confusion_metrics(confusion_matrix([0, 1, 1], [0, 1, 1]))
-    names = [guard.name for guard in check_guards(metrics, metrics, (1.0, 1.0), GateSettings())]
+    names = [guard.name for guard in check_guards(metrics, metrics, {1: 1.0, 2: 1.0}, (1.0, 1.0), GateSettings())]
     assert names == ["macro_f1", "recall_1", "recall_2", "rmse", "latency_ms"]
 
 

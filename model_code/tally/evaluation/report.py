@@ -118,18 +118,24 @@ def _texts(value: float, found: Interval) -> tuple[str, str]:
     return f"{value:.3f}", f"{found.low:.3f}\u2060–\u2060{found.high:.3f}"
 
 
-def _guard_texts(guard: Guard) -> tuple[str, str, str, str]:
-    """Title, champion, limit and challenger of one row."""
+def _guard_texts(guard: Guard) -> tuple[str, str, str, str, str]:
+    """Title, whether it holds, champion, limit and challenger of one row."""
+    held = "yes" if guard.holds else "broken"
     if guard.name == "latency_ms":
         return (
             "Latency, one photo (ms)",
+            held,
             f"{guard.champion:.1f}",
             f"≤\u00a0{guard.limit:g}",
             f"{guard.challenger:.1f}",
         )
     title = _TITLES.get(guard.name) or f"Recall of {guard.name.removeprefix('recall_')}"
     side = "≤" if guard.name == "rmse" else "≥"
-    return title, f"{guard.champion:.3f}", f"{side}\u00a0{guard.limit:.3f}", f"{guard.challenger:.3f}"
+    if guard.p_value is not None and guard.challenger < guard.limit:
+        held += (
+            f", p = {guard.p_value:.2g}" if not guard.holds else f": the fall may be chance, p = {guard.p_value:.2f}"
+        )
+    return title, held, f"{guard.champion:.3f}", f"{side}\u00a0{guard.limit:.3f}", f"{guard.challenger:.3f}"
 
 
 def _decoding_rows(studies: Mapping[str, Study], how: str) -> list[tuple[str, list[tuple[str, str]]]]:

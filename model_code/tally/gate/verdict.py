@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
+import numpy as np
 import numpy.typing as npt
 
 from tally.gate import power
@@ -11,6 +12,7 @@ from tally.gate.guards import Guard, check_guards
 from tally.gate.mcnemar import Evidence, mcnemar
 from tally.gate.pairs import Pairs
 from tally.gate.settings import GateSettings
+from tally.labels import COUNTS
 from tally.metrics import confusion_matrix, confusion_metrics
 
 Word = Literal["promote", "reject", "underpowered"]
@@ -92,7 +94,8 @@ def decide(
     """
     pairs = Pairs.of(true, champion, challenger, groups)
     old, new = (confusion_metrics(confusion_matrix(true, answers)) for answers in (champion, challenger))
-    guards = check_guards(old, new, latency_ms, settings)
+    falls = _by_count(true, champion, challenger, groups)
+    guards = check_guards(old, new, falls, latency_ms, settings)
     test = mcnemar(pairs)
     photos, share = power.effective_photos(pairs), power.discordance(pairs)
     chance = power.power(settings.gain_that_matters, photos, share, settings.alpha)
@@ -122,6 +125,18 @@ def decide(
         smallest_detectable_gain=smallest,
         guards=guards,
     )
+
+
+def _by_count(
+    true: npt.ArrayLike, champion: npt.ArrayLike, challenger: npt.ArrayLike, groups: Sequence[str]
+) -> dict[int, float]:
+    """The paired test's p on the photos of each count that has any."""
+    truth, old, new, names = (np.asarray(values) for values in (true, champion, challenger, groups))
+    found = {}
+    for index in np.unique(truth):
+        mine = truth == index
+        found[COUNTS[index]] = mcnemar(Pairs.of(truth[mine], old[mine], new[mine], names[mine].tolist())).p_value
+    return found
 
 
 def _judge(
