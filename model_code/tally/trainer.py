@@ -8,13 +8,12 @@ stopped and resumed gives the losses of one that was not.
 """
 
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
+from collections.abc import Callable
+from dataclasses import asdict
 from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 from torch.nn.functional import one_hot
 from torch.nn.parallel import DistributedDataParallel
 
@@ -23,51 +22,21 @@ from tally.batchnorm import synchronise
 from tally.checkpoint import Checkpoints, Position
 from tally.data.shards import Split
 from tally.errors import TallyError
+from tally.judge import Judge, confusion_of, no_confusion
 from tally.labels import COUNTS
-from tally.loader import training_loader, validation_loader
+from tally.loader import training_loader
 from tally.losses import OrdinalLoss
 from tally.metrics import confusion_metrics
 from tally.mixing import mixup
 from tally.network import Mirrored, PhotoNetwork
 from tally.optimiser import class_weights, learning_rate, make_optimiser
+from tally.outcome import EpochResult, Outcome
+from tally.precision import Precision
 from tally.ranks import Ranks, seed_all
 from tally.settings import TrainingSettings
 from tally.watch.observer import Watch
 
 _PROGRESS_SECONDS = 10
-
-
-@dataclass(frozen=True)
-class EpochResult:
-    """One line of the learning curve. Losses are means a photo, rates photos a second over all ranks."""
-
-    epoch: int
-    train_loss: float
-    train_accuracy: float
-    train_macro_f1: float
-    train_rmse: float
-    validation_loss: float
-    validation_accuracy: float
-    validation_macro_f1: float
-    validation_rmse: float
-    photos_per_second: float
-    lr: float
-    seconds: float
-    best_validation_accuracy: float
-
-    def line(self) -> str:
-        """The line that SageMaker's metric definitions read."""
-        return " ".join(f"{name}={value:.6g}" for name, value in asdict(self).items())
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """How a run ended. `history` has one result an epoch; the network holds the weights of `best_epoch`."""
-
-    finished: bool  # False: asked to stop, and a checkpoint says where
-    history: tuple[EpochResult, ...]
-    best_epoch: int
-    stopped_early: bool
 
 
 class Trainer:
@@ -102,14 +71,12 @@ class Trainer:
             ids = [ranks.device.index] if ranks.device.type == "cuda" else None
             self._model = DistributedDataParallel(self._network, device_ids=ids, gradient_as_bucket_view=True)
         self._optimiser = make_optimiser(self._network, settings)
-        cuda = ranks.device.type == "cuda"
-        self._amp = settings.amp and cuda
-        self._amp_type = torch.bfloat16 if cuda and torch.cuda.is_bf16_supported() else torch.float16
-        self._scaler = torch.amp.GradScaler("cuda", enabled=self._amp and self._amp_type is torch.float16)
+        self._precision = Precision.on(ranks.device, amp=settings.amp)
+        self._scaler = self._precision.scaler()
         self._loss = OrdinalLoss(settings, class_weights(train, settings.class_weighting)).to(ranks.device)
         self._average = averaged(self._network, settings.ema) if settings.ema else None
         self._loader, self._batches = training_loader(train, settings, ranks)
-        self._validation = validation_loader(validation, settings, ranks)
+        self._judge = Judge(settings, ranks, validation, self._precision)
         self.watch = Watch(settings, ranks, self._network, len(self._batches))
         if isinstance(self._model, DistributedDataParallel):
             self.watch.attach(self._model)
@@ -149,7 +116,7 @@ class Trainer:
         """Train from `position` to the end of its epoch; False when asked to stop on the way."""
         started = time.monotonic() - position.seconds
         loss_sum = torch.tensor(position.loss_sum, dtype=torch.float64, device=self._ranks.device)
-        confusion = _no_confusion(self._ranks) if position.confusion is None else position.confusion.to(loss_sum.device)
+        confusion = no_confusion(self._ranks) if position.confusion is None else position.confusion.to(loss_sum.device)
         # A step is left unfinished on no rank: all of them see the same vote.
         self._batches.start(position.epoch, position.step)
         self._model.train()
@@ -161,7 +128,7 @@ class Trainer:
             with self.watch.step(position.epoch, position.step):
                 loss, logits, labels = self._step(photos, labels, lr)
             loss_sum += loss.detach().double() * len(labels)
-            confusion += _confusion(logits, labels)
+            confusion += confusion_of(logits, labels)
             position.step += 1
             if self._ranks.is_first and time.monotonic() - said > _PROGRESS_SECONDS:
                 said = time.monotonic()
@@ -184,7 +151,7 @@ class Trainer:
             group["lr"] = lr * group["scale"]
         self._optimiser.zero_grad(set_to_none=True)
         with phase("forward"):
-            with torch.autocast(self._ranks.device.type, dtype=self._amp_type, enabled=self._amp):
+            with self._precision.autocast():
                 logits = self._model(photos)
             logits = logits.float()
             loss = self._loss.of_shares(logits, shares)
@@ -215,7 +182,7 @@ class Trainer:
             )
         train = confusion_metrics(confusion.numpy())
         with self.watch.clock.phase("validation"):
-            validation_loss, validation_confusion = self._validate()
+            validation_loss, validation_confusion = self._judge.loss_and_confusion(self._judged)
         self.watch.end(validation_confusion)
         validation = confusion_metrics(validation_confusion.numpy())
         merit = (validation.accuracy, -validation_loss)
@@ -241,41 +208,12 @@ class Trainer:
         self._history.append(result)
         return result
 
-    @torch.inference_mode()
-    def _validate(self) -> tuple[float, Tensor]:
-        """Mean cross-entropy (unweighted, unsmoothed) and confusion matrix over the validation split."""
-        self._ranks.align(self._judged)
-        loss_sum = torch.zeros(1, dtype=torch.float64, device=self._ranks.device)
-        confusion = _no_confusion(self._ranks)
-        for logits, labels in self._judge(self._judged):
-            loss_sum += functional.cross_entropy(logits, labels, reduction="sum").double()
-            confusion += _confusion(logits, labels)
-        confusion = self._ranks.sum(confusion).cpu()
-        return self._ranks.sum(loss_sum).item() / int(confusion.sum()), confusion
-
-    @torch.inference_mode()
     def validation_logits(self) -> tuple[Tensor, Tensor]:
-        """Logits float `[n, 5]` of the exported network and labels int64 `[n]`, whole and alike on every rank.
+        """Logits float64 `[n, 5]` of the exported network and labels int64 `[n]`, whole and alike on every rank.
 
         To be called by all ranks when `run` has finished.
         """
-        photos = len(self._validation.dataset)  # type: ignore[arg-type]  # torch does not promise a length
-        logits = torch.zeros(photos, len(COUNTS), dtype=torch.float64, device=self._ranks.device)
-        labels = torch.zeros(photos, dtype=torch.int64, device=self._ranks.device)
-        place = self._ranks.rank
-        for found, true in self._judge(Mirrored(self._network) if self._settings.flip_tta else self._network):
-            mine = slice(place, place + len(true) * self._ranks.world, self._ranks.world)
-            logits[mine], labels[mine] = found.double(), true
-            place += len(true) * self._ranks.world
-        return self._ranks.sum(logits).cpu(), self._ranks.sum(labels).cpu()
-
-    def _judge(self, network: nn.Module) -> Iterator[tuple[Tensor, Tensor]]:
-        """Logits float `[n, 5]` and labels of this rank's share of the validation split, batch by batch."""
-        network.eval()
-        for photos, labels in self._validation:
-            with torch.autocast(self._ranks.device.type, dtype=self._amp_type, enabled=self._amp):
-                logits = network(photos.to(self._ranks.device)).float()
-            yield logits, labels.to(self._ranks.device)
+        return self._judge.logits(Mirrored(self._network) if self._settings.flip_tta else self._network)
 
     @property
     def _judged(self) -> nn.Module:
@@ -290,7 +228,7 @@ class Trainer:
         """Write a checkpoint on rank 0; sums are over all ranks, since any number of ranks may go on from it."""
         device = self._ranks.device
         loss_sum = self._ranks.sum(torch.tensor([position.loss_sum], dtype=torch.float64, device=device)).item()
-        mine = _no_confusion(self._ranks) if position.confusion is None else position.confusion.to(device)
+        mine = no_confusion(self._ranks) if position.confusion is None else position.confusion.to(device)
         confusion = self._ranks.sum(mine).cpu()
         watched = self.watch.state()
         if self._ranks.is_first:
@@ -330,13 +268,3 @@ class Trainer:
         else:  # the sums in a checkpoint are everybody's: one rank carries them on
             position.loss_sum, position.confusion = 0.0, None
         return position
-
-
-def _no_confusion(ranks: Ranks) -> Tensor:
-    return torch.zeros(len(COUNTS), len(COUNTS), dtype=torch.int64, device=ranks.device)
-
-
-def _confusion(logits: Tensor, labels: Tensor) -> Tensor:
-    """Count (true, predicted) pairs on the device: int64 [5, 5], rows true."""
-    pairs = labels * len(COUNTS) + logits.argmax(1)
-    return torch.bincount(pairs, minlength=len(COUNTS) ** 2).view(len(COUNTS), len(COUNTS))

@@ -23,10 +23,11 @@ from tally.data.delivery import Delivery
 from tally.data.shards import Split
 from tally.errors import TallyError
 from tally.network import build_network, check_size, find_weights, freeze, load_pretrained
+from tally.outcome import EpochResult
 from tally.paths import MlPaths
 from tally.ranks import join_ranks, seed_all
 from tally.settings import TrainingSettings
-from tally.trainer import EpochResult, Trainer
+from tally.trainer import Trainer
 from tally.training_record import print_diagnosis, training_record, write_training_record
 from tally.trials import TRIAL_FILE, TrialRecord, read_trials
 
@@ -82,7 +83,7 @@ def run_rank(paths: MlPaths) -> int:
             if ranks.is_first:
                 print(f"stopped as asked; a checkpoint in {paths.checkpoints} continues the run", flush=True)
             return STOPPED
-        validated = trainer.validation_logits()
+        validated = None if settings.trial else trainer.validation_logits()  # a trial exports nothing to calibrate
         if ranks.is_first:
             watched = trainer.watch.record()
             record = training_record(settings, train, validation, ranks.world, outcome, watched)
@@ -141,7 +142,7 @@ def _finish(
     train: Split,
     validation: Split,
     record: dict[str, Any],
-    validated: tuple[Tensor, Tensor],
+    validated: tuple[Tensor, Tensor] | None,
 ) -> None:
     best = record["history"][record["best_epoch"]]
     if record["stopped_early"]:
@@ -149,7 +150,7 @@ def _finish(
     print_diagnosis(record)
     # The last line with the objective's name: what a tuning job takes as final.
     print(f"best_epoch={best['epoch']} best_validation_accuracy={best['validation_accuracy']:.6g}", flush=True)
-    if settings.trial:
+    if validated is None:
         return
     from tally.export import Calibration, export_model  # onnx and its exporter take seconds to import
     from tally.trials_report import view_trials  # as does matplotlib

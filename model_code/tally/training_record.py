@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 from tally.data.shards import Split
 from tally.diagnosis import diagnose
 from tally.labels import COUNTS
+from tally.outcome import Outcome
 from tally.settings import TrainingSettings
-from tally.trainer import Outcome
 
 if TYPE_CHECKING:
     from tally.trials_report import TrialsView

@@ -35,7 +35,7 @@ def test_every_number_of_an_epoch_line_is_a_metric_and_is_read_exactly() -> None
 
 
 def test_the_epoch_line_of_the_trainer_has_these_metrics() -> None:
-    from tally.trainer import EpochResult
+    from tally.outcome import EpochResult
 
     names = [field.name for field in fields(EpochResult)]
     line = EpochResult(**dict.fromkeys(names, 0.125)).line()

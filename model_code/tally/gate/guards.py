@@ -36,8 +36,8 @@ def check_guards(
     """Compare two models' metrics and (champion, challenger) latency; a value that is not a number breaks its guard.
 
     `p_values` has every count with photos, and the paired test's p on those. Recall is guarded for these counts alone:
-    without photos there is nothing to lose. It is broken by a fall of more than `max_recall_drop` with p < alpha. A
-    count may have few photos, and then falls that large come by chance (docs/adr/0020-a-recall-guard-needs-evidence.md).
+    without photos there is nothing to lose. It is broken by a fall of more than `max_recall_drop` with p < alpha: a
+    count may have few photos, and then falls that large come by chance (ADR 20).
     """
     recalls = [
         _explained(
