@@ -110,7 +110,7 @@ load: .venv/installed ## two minutes of good and hostile requests to the API tha
 	$(BIN)/python -m benchmarks.api_load --build '$(BUILD)' $(call given,SECONDS CONCURRENCY)
 
 e2e: .venv/installed $(CDK) ## whole loops, slow
-	$(BIN)/pytest -m e2e
+	$(BIN)/pytest -m e2e -n 2 --dist=loadfile
 
 compare-recipes: .venv/installed ## the default recipe against a plain fine-tune, hours: DATA=../photos WEIGHTS=file.pth
 	@$(BIN)/python -m benchmarks.recipes $(call given,$(RECIPE_VARIABLES)) \

@@ -41,7 +41,7 @@ def _size_matters(draw: Draw, sizes: Ints) -> Floats:  # noqa: ARG001 - one sign
 
 
 LEANS: Mapping[str, Callable[[Draw, Ints], Floats]] = {
-    "independent": lambda draw, sizes: np.full(len(sizes), 0.5),  # noqa: ARG005
+    "independent": lambda draw, sizes: np.full(len(sizes), 0.5),  # noqa: ARG005 - one signature for all
     "correlated": lambda draw, sizes: draw.beta(0.5, 0.5, len(sizes)),
     "size matters": _size_matters,
     "skewed": lambda draw, sizes: np.where(draw.random(len(sizes)) < 0.1, 1.0, 0.5 - 0.05 / 0.9),

@@ -121,7 +121,7 @@ def _train(
                 group["lr"] = learning_rate(settings, epoch + step / steps) * group["scale"]
             optimiser.zero_grad(set_to_none=True)
             found = loss.of_shares(network(photos), shares)
-            found.backward()  # type: ignore[no-untyped-call]  # torch's
+            found.backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
             if settings.clip_norm:
                 nn.utils.clip_grad_norm_(network.parameters(), settings.clip_norm)
             optimiser.step()

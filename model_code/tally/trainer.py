@@ -158,7 +158,7 @@ class Trainer:
         labels = shares.argmax(1)  # of a mixed photo the count that shows more
         self.watch.outputs(loss, logits, labels)
         with phase("backward"):
-            self._scaler.scale(loss).backward()  # type: ignore[no-untyped-call]  # torch's
+            self._scaler.scale(loss).backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
         with phase("optimiser"):
             self._scaler.unscale_(self._optimiser)
             norm = self.watch.gradients(self._network.parameters())

@@ -71,7 +71,7 @@ class DeviceTime:
 
     def now(self) -> torch.cuda.Event:
         """An event that the stream will pass."""
-        event: torch.cuda.Event = torch.cuda.Event(enable_timing=True)  # type: ignore[no-untyped-call]  # torch's
+        event: torch.cuda.Event = torch.cuda.Event(enable_timing=True)  # type: ignore[no-untyped-call]  # torch leaves it untyped
         event.record()
         return event
 
@@ -81,7 +81,7 @@ class DeviceTime:
 
     def has_come(self, moment: torch.cuda.Event) -> bool:
         """Has the device passed it?"""
-        return bool(moment.query())  # type: ignore[no-untyped-call]  # torch's
+        return bool(moment.query())  # type: ignore[no-untyped-call]  # torch leaves it untyped
 
     def wait_for(self, moment: torch.cuda.Event) -> None:
         """Wait for the device."""
