@@ -15,7 +15,7 @@ from tally.evaluation.automation import automate
 from tally.evaluation.bootstrap import GroupBootstrap
 from tally.evaluation.confidence_charts import automation_chart, threshold_chart
 from tally.evaluation.orders import FAIL_PROBABILITY, PASS_PROBABILITY, order_check
-from tally.evaluation.proportions import bounds
+from tally.evaluation.proportions import bounds, observations, running_observations
 from tally.evaluation.reliability import reliability
 from tally.evaluation.scoring import Scored, Truth
 from tally.metrics import expected_calibration_error
@@ -47,6 +47,37 @@ def test_bounds_of_a_share_are_statsmodels_clopper_pearson(groups: int, right: f
 
 def test_a_share_without_photos_can_be_anything() -> None:
     assert [float(side) for side in bounds(0.0, 0)] == [0.0, 1.0]
+
+
+def test_photos_of_unequal_groups_are_worth_fewer_than_there_are_groups() -> None:
+    assert observations(np.repeat(np.arange(7), 5)) == 7
+    assert observations(np.array([2, 0, 2, 2])) == 4**2 / (3**2 + 1**2)
+    assert observations(np.zeros(0, dtype=np.int64)) == 0
+    groups = np.random.default_rng(0).geometric(0.3, 60)
+    found = running_observations(groups)
+    assert found == pytest.approx([observations(groups[:photos]) for photos in range(1, 61)])
+    sizes = np.bincount(groups)
+    assert found[-1] == pytest.approx(60**2 / (sizes**2).sum())
+    assert found[-1] < (sizes > 0).sum()
+
+
+def test_every_interval_knows_that_one_group_has_half_of_the_photos() -> None:
+    # All right: 50 photos of one group and 50 of their own are worth 100^2 / (50^2 + 50) independent ones, not 51.
+    right, groups = np.zeros(100, dtype=np.int64), np.concatenate([np.zeros(50), np.arange(1, 51)])
+    probabilities, truth = sure_of(right, np.full(100, 0.95)), truth_of(right, groups)
+    worth = 100**2 / (50**2 + 50)
+    assert reliability(probabilities, truth)[0].interval == pytest.approx((0.025 ** (1 / worth), 1))
+    assert automate(probabilities, truth).lower_bounds == pytest.approx([0.05 ** (1 / worth)])
+    assert order_check(probabilities, truth)["as ordered"].intervals["pass"] == pytest.approx((0.025 ** (1 / worth), 1))
+
+
+def test_bounds_hold_where_photos_of_unequal_groups_are_all_right_or_all_wrong() -> None:
+    generator = np.random.default_rng(1)
+    sizes = np.array([1] * 40 + [10] * 6)
+    groups = np.repeat(np.arange(len(sizes)), sizes)
+    shares = [sizes[generator.random(len(sizes)) < 0.8].sum() / sizes.sum() for _ in range(2000)]
+    low, high = bounds(shares, observations(groups))
+    assert np.mean((low <= 0.8) & (high >= 0.8)) >= 0.94
 
 
 def test_the_calibration_curve_counts_what_ece_adds_up() -> None:
@@ -91,18 +122,37 @@ def test_automation_by_hand() -> None:
     assert observed is not None
     assert (observed.share, observed.check, observed.precision) == (0.5, 0.5, 1.0)
     assert found.targets[1].proven is None, "two photos prove nothing"
-    assert found.at(0.7).share == 0.5
-    nothing = found.at(0.95)
+    table = {point.threshold: point for point in found.table}
+    assert table[0.7].share == 0.5
+    nothing = table[0.95]
     assert (nothing.share, nothing.check, nothing.precision, nothing.lower_bound) == (0.0, 1.0, None, None)
 
 
-@pytest.mark.parametrize(("groups", "proven"), [(58, False), (59, True)])
-def test_95_percent_are_proven_by_59_faultless_groups_however_many_photos_they_have(groups: int, proven: bool) -> None:
-    # 0.95 ** 59 < 0.05 < 0.95 ** 58
+@pytest.mark.parametrize(("groups", "proven"), [(101, False), (102, True)])
+def test_95_percent_are_proven_by_102_faultless_groups_however_many_photos_they_have(groups: int, proven: bool) -> None:
+    # At each of nine thresholds: 0.95 ** 102 < 0.05 / 9 < 0.95 ** 101
     numbers = np.repeat(np.arange(groups), 5)
     found = automate(sure_of(np.zeros(5 * groups, dtype=int), np.full(5 * groups, 0.9)), truth_of(0 * numbers, numbers))
     assert (found.targets[1].proven is not None) is proven
     assert found.targets[1].observed is not None
+
+
+def test_a_precision_that_is_not_there_is_proven_in_at_most_5_of_100_test_sets() -> None:
+    generator = np.random.default_rng(7)
+    proven = []
+    for _ in range(300):
+        right = generator.random(400) < 0.945  # whatever the confidence
+        found = automate(sure_of(np.zeros(400, dtype=int), generator.uniform(0.3, 1, 400)), truth_of(~right))
+        proven.append(found.targets[1].proven is not None)
+    assert np.mean(proven) <= 0.05
+
+
+def test_what_is_proven_is_a_row_of_the_table_of_thresholds() -> None:
+    generator = np.random.default_rng(8)
+    found = automate(sure_of(np.zeros(900, dtype=int), generator.uniform(0.3, 1, 900)), truth_of([0] * 890 + [1] * 10))
+    assert found.targets[1].proven == found.table[0]
+    (pointwise,) = found.lower_bounds[-1:]
+    assert 0.95 < (found.table[0].lower_bound or 0) < pointwise, "the table holds for all thresholds together"
 
 
 def test_a_model_that_is_right_half_of_the_time_at_any_confidence_automates_nothing() -> None:
@@ -182,5 +232,6 @@ def test_a_perfect_model_passes_what_is_there_and_fails_everything_else() -> Non
     found = order_check(sure_of(true, np.full(50, 0.96)), truth_of(true))
     assert found["as ordered"].share == {"pass": 1.0, "check": 0.0, "fail": 0.0}
     assert found["one off"].share == {"pass": 0.0, "check": 0.0, "fail": 1.0}
-    # What never happened among 50 groups may still happen: 1 - 0.025 ** (1 / 50).
-    assert found["one off"].intervals["pass"] == pytest.approx((0.0, 0.0711), abs=1e-4)
+    # What never happened may still happen. 30 photos are asked two such questions, 20 (of 1 and 5 objects) one.
+    worth = (30 * 2 + 20) ** 2 / (30 * 2**2 + 20)
+    assert found["one off"].intervals["pass"] == pytest.approx((0.0, 1 - 0.025 ** (1 / worth)))

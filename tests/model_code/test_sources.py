@@ -114,6 +114,16 @@ def test_a_gain_over_the_source_that_may_be_chance_is_still_explained_by_it() ->
     assert found.explained
 
 
+def test_the_interval_inside_a_source_knows_that_one_group_has_half_of_its_photos() -> None:
+    true, groups = np.zeros(100, dtype=np.int64), np.concatenate([np.zeros(50), np.arange(1, 51)])
+    truth = truth_of(true, groups)
+    models = {"challenger": true, "champion": true}
+    rules = learn({}, ["a"] * 100, truth)
+    (row,) = check_sources(["a"] * 100, truth, rules, models, GroupBootstrap(truth.group_numbers, seed=0)).rows
+    assert (row.photos, row.groups) == (100, 51)
+    assert row.intervals["challenger"] == pytest.approx((0.025 ** (2550 / 100**2), 1))
+
+
 def test_a_single_source_explains_nothing() -> None:
     true = np.arange(60) % 5
     assert not checked(np.zeros(60, dtype=np.int64), true, ["only"] * 60).explained

@@ -174,6 +174,6 @@ def _custom(document: Json, description: Json) -> Json:
         found["automation at 95% precision"] = (
             f"{100 * proven['share']:.1f}% of bins from confidence {proven['threshold']:.3f}; people check the rest"
             if proven
-            else "none: on these test photos no confidence surely has 95% precision"
+            else "none: on these test photos no threshold of confidence surely has 95% precision"
         )
     return {cut(name, 255): cut(text, 1024) for name, text in found.items()}

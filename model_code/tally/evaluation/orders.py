@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from tally.evaluation.proportions import bounds
+from tally.evaluation.proportions import bounds, observations
 from tally.evaluation.scoring import Truth
 from tally.labels import COUNTS
 from tally.predictor import Probabilities
@@ -45,13 +45,13 @@ def order_check(probabilities: Probabilities, truth: Truth) -> dict[str, Shares]
     table = np.asarray(probabilities, dtype=np.float64)
     off = np.abs(np.arange(len(COUNTS))[None, :] - truth.true[:, None])
     passed, failed = table >= PASS_PROBABILITY, table <= FAIL_PROBABILITY
-    groups = len(np.unique(truth.group_numbers))
     found = {}
     for name, asked in zip(SITUATIONS, (off == 0, off == 1, off > 1), strict=True):
         questions = int(asked.sum())
+        worth = observations(np.repeat(truth.group_numbers, asked.sum(axis=1)))
         decided = dict(zip(DECISIONS, (passed, ~passed & ~failed, failed), strict=True))
         share = {decision: float((asked & chosen).sum() / questions) for decision, chosen in decided.items()}
-        sides = {decision: bounds(value, groups) for decision, value in share.items()}
+        sides = {decision: bounds(value, worth) for decision, value in share.items()}
         found[name] = Shares(
             questions, share, {decision: (float(low), float(high)) for decision, (low, high) in sides.items()}
         )

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from tally.evaluation.proportions import bounds
+from tally.evaluation.proportions import bounds, observations
 from tally.evaluation.scoring import Truth
 from tally.metrics import CALIBRATION_BINS, calibration_bin
 from tally.predictor import Probabilities
@@ -36,15 +36,15 @@ def reliability(probabilities: Probabilities, truth: Truth) -> tuple[Reliability
     found = []
     for index in np.unique(number).tolist():
         inside = number == index
-        groups = len(np.unique(truth.group_numbers[inside]))
+        groups = truth.group_numbers[inside]
         accuracy = float(right[inside].mean())
-        low, high = bounds(accuracy, groups)
+        low, high = bounds(accuracy, observations(groups))
         found.append(
             ReliabilityBin(
                 low=index / CALIBRATION_BINS,
                 high=(index + 1) / CALIBRATION_BINS,
                 photos=int(inside.sum()),
-                groups=groups,
+                groups=len(np.unique(groups)),
                 confidence=float(confidence[inside].mean()),
                 accuracy=accuracy,
                 interval=(float(low), float(high)),

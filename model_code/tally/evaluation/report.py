@@ -11,7 +11,7 @@ from PIL import Image
 from tally.decoding import DECODINGS, FIGURES
 from tally.evaluation import charts, confidence_charts
 from tally.evaluation.assessment import Assessment, Study
-from tally.evaluation.automation import TARGETS, THRESHOLDS
+from tally.evaluation.automation import TARGETS
 from tally.evaluation.bootstrap import Interval
 from tally.evaluation.document import Evaluation, group_table
 from tally.evaluation.orders import DECISIONS, FAIL_PROBABILITY, PASS_PROBABILITY, SITUATIONS
@@ -78,7 +78,7 @@ def write_page(path: Path, evaluation: Evaluation) -> None:
         ),
         decodings=[(how, _USES[how], _decoding_rows(studies, how)) for how in DECODINGS],
         targets=_target_rows(studies),
-        thresholds=[[study.automation.at(threshold) for study in studies.values()] for threshold in THRESHOLDS],
+        thresholds=list(zip(*(study.automation.table for study in studies.values()), strict=True)),
         orders=_order_rows(studies),
         decisions=DECISIONS,
         pass_probability=PASS_PROBABILITY,

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tally.evaluation.bootstrap import GroupBootstrap, interval
-from tally.evaluation.proportions import bounds
+from tally.evaluation.proportions import bounds, observations
 from tally.evaluation.rules import Rules
 from tally.evaluation.scoring import Truth
 from tally.labels import COUNTS
@@ -97,13 +97,14 @@ def _row(
     right: Mapping[str, npt.NDArray[np.bool_]],
 ) -> SourceRow:
     counts = np.bincount(truth.true[inside], minlength=len(COUNTS))
-    photos, groups = int(inside.sum()), len(np.unique(truth.group_numbers[inside]))
+    photos, groups = int(inside.sum()), truth.group_numbers[inside]
     accuracy = {model: float(hits[inside].mean()) for model, hits in right.items()}
-    sides = {model: bounds(share, groups) for model, share in accuracy.items()}
+    worth = observations(groups)
+    sides = {model: bounds(share, worth) for model, share in accuracy.items()}
     return SourceRow(
         source=name,
         photos=photos,
-        groups=groups,
+        groups=len(np.unique(groups)),
         counts=tuple(counts.tolist()),
         majority=float(counts.max() / photos),
         alone=float((rules.source == truth.true)[inside].mean()),

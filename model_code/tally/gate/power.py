@@ -42,7 +42,8 @@ def effective_photos(pairs: Pairs) -> float:
     """How many independent photos the test is worth: n for exact, fewer when photos of a group agree.
 
     The number with which McNemar's variance of the gain, discordance / n, equals the one in Obuchowski's denominator,
-    sum d_k^2 / n^2; at most n. Without any discordant photo: one photo a group, the worst case.
+    sum d_k^2 / n^2; at most n. Without any discordant photo nothing tells how alike photos of a
+    group are: one photo a group, the least it can be where groups are equally large.
     """
     if not pairs.clustered:
         return float(pairs.photos)
