@@ -6,13 +6,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from tally.mixing import HOW_OFTEN
-
 
 def cutmix(photos: Tensor, targets: Tensor, alpha: float, chance: np.random.Generator) -> tuple[Tensor, Tensor]:
-    """Yun et al. 2019: a square of another photo is pasted in; targets are mixed by area."""
-    if not alpha or chance.random() >= HOW_OFTEN:
-        return photos, targets
+    """Yun et al. 2019: a square of another photo is pasted in; targets are mixed by area; `alpha` is above 0."""
     size = photos.shape[1]
     side = int(size * math.sqrt(1 - chance.beta(alpha, alpha)))
     other = torch.from_numpy(chance.permutation(len(photos)))

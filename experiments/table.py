@@ -1,4 +1,6 @@
-"""Rows of docs/experiments.md from a file of results: `python -m experiments.table build/experiments.jsonl`.
+"""Rows of docs/experiments.md from a file of results.
+
+    PYTHONPATH=model_code python -m experiments.table build/experiments.jsonl [alone | mirrored | last_weights]
 
 Rows of one name are runs with other seeds: means, and the spread as the standard deviation where there are several.
 """
@@ -10,10 +12,11 @@ from statistics import mean, stdev
 from typing import Any
 
 COLUMNS = ("accuracy", "macro_f1", "within_1", "rmse_argmax", "rmse_median", "rmse_mean", "log_loss")
+VIEWS = ("alone", "mirrored", "last_weights")
 
 
-def rows(results: list[dict[str, Any]], view: str = "alone") -> list[str]:
-    """Markdown rows, one a name in the order of first appearance; `view` is alone, mirrored or last_weights."""
+def rows(results: list[dict[str, Any]], view: str) -> list[str]:
+    """Markdown rows, one a name in the order of first appearance; `view` is one of VIEWS."""
     names = list(dict.fromkeys(row["name"] for row in results if view in row))
     lines = []
     for name in names:
@@ -35,12 +38,13 @@ def _cell(values: list[float]) -> str:
 
 def main() -> None:
     """Print the table of the file that is named on the command line."""
-    if len(sys.argv) != 2 or not Path(sys.argv[1]).is_file():
-        sys.exit("say which results: python -m experiments.table build/experiments.jsonl")
+    view = sys.argv[2] if len(sys.argv) == 3 else VIEWS[0]
+    if len(sys.argv) not in (2, 3) or not Path(sys.argv[1]).is_file() or view not in VIEWS:
+        sys.exit(f"say which results, and how judged: python -m experiments.table FILE [{' | '.join(VIEWS)}]")
     results = [json.loads(line) for line in Path(sys.argv[1]).read_text(encoding="utf-8").splitlines()]
     print(f"| name | seeds | {' | '.join(COLUMNS)} | recall of 1 to 5 | seconds |")
     print("|---" * (len(COLUMNS) + 4) + "|")
-    print("\n".join(rows(results)))
+    print("\n".join(rows(results, view)))
 
 
 if __name__ == "__main__":

@@ -2,8 +2,8 @@
 
     python -m experiments.trial --shards DIR --weights FILE --name wide softening=1 image_size=256
 
-DIR is what Preprocess wrote. `key=value` are hyperparameters of a training job; `--mixup` and the like are candidates
-that the platform does not have. A row is added to --results, and printed.
+DIR is what Preprocess wrote. `key=value` are hyperparameters of a training job; --cutmix and --start-size are
+candidates that the platform does not have. A row is added to --results, and printed.
 """
 
 import argparse
@@ -26,7 +26,7 @@ from tally.container import MALLOC
 from tally.errors import TallyError
 from tally.loader import Augmentation, BalancedOrder
 from tally.losses import OrdinalLoss
-from tally.mixing import mixup
+from tally.mixing import mixes, mixup
 from tally.network import PhotoNetwork, build_network, freeze, load_pretrained
 from tally.optimiser import learning_rate, make_optimiser
 from tally.ranks import Ranks, seed_all
@@ -50,7 +50,12 @@ def main() -> None:
     given = parser.parse_intermixed_args()
     try:
         settings = TrainingSettings.from_hyperparameters(_pairs(given.settings))
+        _check(settings)
         train, judged = divide(given.shards, given.share)
+        if len(train) < settings.batch_size:
+            raise TallyError(
+                f"{given.shards} leaves {len(train)} photos to train on, fewer than batch_size={settings.batch_size}"
+            )
         started = time.monotonic()
         network, last = _train(settings, train, given)
         seconds = round(time.monotonic() - started)
@@ -74,6 +79,14 @@ def main() -> None:
     with given.results.open("a", encoding="utf-8") as file:
         file.write(json.dumps(row) + "\n")
     print(json.dumps(row, indent=1))
+
+
+def _check(settings: TrainingSettings) -> None:
+    """A row must not say what was not done."""
+    for name in ("class_weighting", "patience", "flip_tta", "processes", "weights"):
+        value, usual = getattr(settings, name), getattr(TrainingSettings(), name)
+        if value != usual:
+            raise TallyError(f"'{name}' is {value}; a trial ignores it, so leave it at {usual}")
 
 
 def _pairs(texts: list[str]) -> dict[str, str]:
@@ -115,8 +128,10 @@ def _train(
             photos = train.augmented(mine, size, Augmentation.of(settings), f"{settings.seed}/{epoch}/{step}")
             shares = one_hot(labels[mine], 5).float()
             seed_all(settings.seed, epoch, step)
-            photos, shares = mixup(photos, shares, settings.mixup)
-            photos, shares = cutmix(photos, shares, given.cutmix, chance)
+            if mixes(step, settings.mixup):
+                photos, shares = mixup(photos, shares, settings.mixup)
+            if mixes(step, given.cutmix):
+                photos, shares = cutmix(photos, shares, given.cutmix, chance)
             for group in optimiser.param_groups:
                 group["lr"] = learning_rate(settings, epoch + step / steps) * group["scale"]
             optimiser.zero_grad(set_to_none=True)

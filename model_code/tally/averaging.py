@@ -14,7 +14,8 @@ def averaged(network: nn.Module, decay: float) -> AveragedModel:
     """
 
     def update(average: _Tensors, current: _Tensors, steps: Tensor | int) -> None:
-        done = int(steps)
+        done = int(model.n_averaged)  # on the CPU: `steps` lies on the device, and reading it would wait for its queue
         get_ema_multi_avg_fn(min(decay, (1 + done) / (10 + done)))(average, current, steps)  # type: ignore[no-untyped-call]
 
-    return AveragedModel(network, multi_avg_fn=update, use_buffers=True)
+    model = AveragedModel(network, multi_avg_fn=update, use_buffers=True)
+    return model

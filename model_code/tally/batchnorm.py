@@ -62,5 +62,7 @@ def synchronise(network: nn.Module, device: torch.device) -> nn.Module:
                 fresh = CpuSyncBatchNorm(child.num_features, child.eps, child.momentum, dtype=child.weight.dtype)
                 fresh.load_state_dict(child.state_dict())
                 fresh.train(child.training)
+                for old, new in zip(child.parameters(), fresh.parameters(), strict=True):
+                    new.requires_grad_(old.requires_grad)
                 setattr(module, name, fresh)
     return network

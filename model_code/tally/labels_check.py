@@ -111,7 +111,7 @@ def frozen_features(network: PhotoNetwork, split: Split, settings: TrainingSetti
             if time.monotonic() - said > _SAY_EVERY:
                 said, done = time.monotonic(), sum(len(row) for row in rows)
                 rate = done / (said - started)
-                print(f"progress features photos={done}/{len(split)} photos_per_second={rate:.0f}", flush=True)
+                print(f"progress features photos={done}/{len(split)} at {rate:.0f} a second", flush=True)
     return np.concatenate(rows)
 
 

@@ -125,12 +125,13 @@ class BalancedOrder(Order):
         super().__init__(len(labels), ranks, seed)
         classes = np.asarray(labels)
         weights = 1 / np.bincount(classes)[classes]
-        self._steps = np.cumsum(weights / weights.sum())
+        self._by_class = np.argsort(classes, kind="stable")  # walked class by class, a class has its share to within 1
+        self._steps = np.cumsum(weights[self._by_class] / weights.sum())
 
     def __iter__(self) -> Iterator[_Pick]:
         chance = np.random.default_rng((self.seed, self.epoch))
         points = (np.arange(len(self._steps)) + chance.random()) / len(self._steps)
-        order = np.searchsorted(self._steps[:-1], points, side="right")
+        order = self._by_class[np.searchsorted(self._steps[:-1], points, side="right")]
         chance.shuffle(order)
         seen: Counter[int] = Counter()
         picks: list[_Pick] = []

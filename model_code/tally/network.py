@@ -39,7 +39,7 @@ class PhotoNetwork(nn.Module):
         self.backbone = backbone
         self.classifier = classifier
         self.head = head
-        self.frozen: tuple[nn.Module, ...] = ()
+        self.frozen: tuple[str, ...] = ()  # names: what they name may be replaced, as `batchnorm.synchronise` does
         self.register_buffer("mean", torch.tensor(_MEAN).view(1, 3, 1, 1) * 255, persistent=False)
         self.register_buffer("std", torch.tensor(_STD).view(1, 3, 1, 1) * 255, persistent=False)
 
@@ -61,9 +61,13 @@ class PhotoNetwork(nn.Module):
     def train(self, mode: bool = True) -> "PhotoNetwork":
         """As usual, but frozen parts stay in evaluation mode: their batch statistics must not move."""
         super().train(mode)
-        for module in self.frozen:
+        for module in self.still():
             module.eval()
         return self
+
+    def still(self) -> list[nn.Module]:
+        """Modules whose batch statistics must not move."""
+        return [self.get_submodule(name) for name in self.frozen]
 
 
 class Mirrored(nn.Module):
@@ -198,7 +202,8 @@ def freeze(network: PhotoNetwork, what: str, pretrained: bool) -> None:
     for module in frozen:
         for parameter in module.parameters():
             parameter.requires_grad = False
-    network.frozen = tuple(frozen) if pretrained else ()
+    still = {id(module) for module in frozen} if pretrained else set()
+    network.frozen = tuple(name for name, module in network.named_modules() if id(module) in still)
     network.train(network.training)
 
 

@@ -17,7 +17,7 @@ class Precision:
     def on(cls, device: torch.device, *, amp: bool) -> "Precision":
         """bfloat16 where the GPU has it, float16 on older ones; CPUs never mix."""
         cuda = device.type == "cuda"
-        dtype = torch.bfloat16 if cuda and torch.cuda.is_bf16_supported() else torch.float16
+        dtype = torch.bfloat16 if cuda and torch.cuda.is_bf16_supported(including_emulation=False) else torch.float16
         return cls(device.type, dtype, mixed=amp and cuda)
 
     def autocast(self) -> torch.autocast:

@@ -57,7 +57,7 @@ class TrainingSettings:
     flip_tta: bool = False  # the exported model averages a photo with its mirror image, at twice the time
     patience: int = 0  # epochs without a better validation accuracy before stopping; 0 never stops early
     amp: bool = True  # mixed precision; GPUs only
-    sync_batchnorm: bool = True  # batch statistics over all ranks: results do not depend on their number
+    sync_batchnorm: bool = True  # batch statistics over all ranks: they do not depend on how many there are
     workers: int = -1  # loader processes a rank; -1: one a CPU that no rank uses, at most 8
     processes: int = 0  # ranks a host; 0: one a GPU, or one on a host without GPUs
     profile_steps: int = 4  # steps that torch.profiler looks at for the training report; 0: none
@@ -79,6 +79,8 @@ class TrainingSettings:
             value = getattr(self, name)
             if not low <= value <= high:
                 raise _wrong(name, value, f"between {low:g} and {high:g}")
+        if self.class_weighting == self.sampling == "balanced":
+            raise _wrong("class_weighting", "balanced", "none while sampling=balanced: both would correct twice")
         if self.warmup_epochs > self.epochs:
             raise _wrong("warmup_epochs", self.warmup_epochs, f"at most epochs={self.epochs}")
 

@@ -7,6 +7,7 @@ Every rank runs it; only rank 0 writes. Randomness is a function of (seed, epoch
 stopped and resumed gives the losses of one that was not.
 """
 
+import math
 import time
 from collections.abc import Callable
 from dataclasses import asdict
@@ -27,7 +28,7 @@ from tally.labels import COUNTS
 from tally.loader import training_loader
 from tally.losses import OrdinalLoss
 from tally.metrics import confusion_metrics
-from tally.mixing import mixup
+from tally.mixing import mixes, mixup
 from tally.network import Mirrored, PhotoNetwork
 from tally.optimiser import class_weights, learning_rate, make_optimiser
 from tally.outcome import EpochResult, Outcome
@@ -106,7 +107,8 @@ class Trainer:
             # Computed from sums over all ranks, and voted on all the same: a rank that disagreed would hang the rest.
             stopped_early = self._ranks.any(self._patience_is_over())
         self._network.load_state_dict(self._best_network)
-        return Outcome(True, tuple(self._history), self._best_epoch, stopped_early)
+        early = stopped_early and position.epoch < self._settings.epochs
+        return Outcome(True, tuple(self._history), self._best_epoch, stopped_early=early)
 
     def so_far(self) -> Outcome:
         """Where an unfinished run is, also one that raised; its best epoch is -1 before the first."""
@@ -125,10 +127,12 @@ class Trainer:
         for photos, labels in self.watch.batches(self._loader):
             lr = learning_rate(self._settings, position.epoch + position.step / len(self._batches))
             seed_all(self._settings.seed, position.epoch, position.step, self._ranks.rank)
+            mixed = mixes(position.step, self._settings.mixup)
             with self.watch.step(position.epoch, position.step):
-                loss, logits, labels = self._step(photos, labels, lr)
+                loss, logits, labels = self._step(photos, labels, lr, mixed)
             loss_sum += loss.detach().double() * len(labels)
-            confusion += confusion_of(logits, labels)
+            if not mixed:
+                confusion += confusion_of(logits, labels)
             position.step += 1
             if self._ranks.is_first and time.monotonic() - said > _PROGRESS_SECONDS:
                 said = time.monotonic()
@@ -141,12 +145,14 @@ class Trainer:
         position.seconds = time.monotonic() - started
         return position.step == len(self._batches)
 
-    def _step(self, photos: Tensor, labels: Tensor, lr: float) -> tuple[Tensor, Tensor, Tensor]:
+    def _step(self, photos: Tensor, labels: Tensor, lr: float, mixed: bool) -> tuple[Tensor, Tensor, Tensor]:
         phase = self.watch.clock.phase
         with phase("copy"):
             photos = photos.to(self._ranks.device, non_blocking=True)
             labels = labels.to(self._ranks.device, non_blocking=True)
-            photos, shares = mixup(photos, one_hot(labels, len(COUNTS)).float(), self._settings.mixup)
+            shares = one_hot(labels, len(COUNTS)).float()
+            if mixed:
+                photos, shares = mixup(photos, shares, self._settings.mixup)
         for group in self._optimiser.param_groups:
             group["lr"] = lr * group["scale"]
         self._optimiser.zero_grad(set_to_none=True)
@@ -155,7 +161,6 @@ class Trainer:
                 logits = self._model(photos)
             logits = logits.float()
             loss = self._loss.of_shares(logits, shares)
-        labels = shares.argmax(1)  # of a mixed photo the count that shows more
         self.watch.outputs(loss, logits, labels)
         with phase("backward"):
             self._scaler.scale(loss).backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
@@ -175,14 +180,11 @@ class Trainer:
         assert position.confusion is not None  # noqa: S101 - set by the epoch that has just ended
         loss_sum = self._ranks.sum(torch.tensor([position.loss_sum], dtype=torch.float64, device=self._ranks.device))
         confusion = self._ranks.sum(position.confusion.to(self._ranks.device)).cpu()
-        if not torch.isfinite(loss_sum).all():
-            raise TallyError(
-                f"the training loss is not finite in epoch {position.epoch}; lower 'lr' ({self._settings.lr:g}) "
-                f"or set 'clip_norm' ({self._settings.clip_norm:g})"
-            )
-        train = confusion_metrics(confusion.numpy())
+        self._check_finite("training", loss_sum.item(), position.epoch)
+        train, photos = confusion_metrics(confusion.numpy()), len(self._batches) * self._settings.batch_size
         with self.watch.clock.phase("validation"):
             validation_loss, validation_confusion = self._judge.loss_and_confusion(self._judged)
+        self._check_finite("validation", validation_loss, position.epoch)
         self.watch.end(validation_confusion)
         validation = confusion_metrics(validation_confusion.numpy())
         merit = (validation.accuracy, -validation_loss)
@@ -192,7 +194,7 @@ class Trainer:
         last = position.epoch + (len(self._batches) - 1) / len(self._batches)
         result = EpochResult(
             epoch=position.epoch,
-            train_loss=loss_sum.item() / train.photos,
+            train_loss=loss_sum.item() / photos,
             train_accuracy=train.accuracy,
             train_macro_f1=train.macro_f1,
             train_rmse=train.rmse,
@@ -200,7 +202,7 @@ class Trainer:
             validation_accuracy=validation.accuracy,
             validation_macro_f1=validation.macro_f1,
             validation_rmse=validation.rmse,
-            photos_per_second=train.photos / max(position.seconds, 1e-9),
+            photos_per_second=photos / max(position.seconds, 1e-9),
             lr=learning_rate(self._settings, last),
             seconds=position.seconds,
             best_validation_accuracy=self._best[0],
@@ -208,12 +210,20 @@ class Trainer:
         self._history.append(result)
         return result
 
+    def _check_finite(self, split: str, loss: float, epoch: int) -> None:
+        if not math.isfinite(loss):
+            raise TallyError(
+                f"the {split} loss is not finite in epoch {epoch}; lower 'lr' ({self._settings.lr:g}) "
+                f"or set 'clip_norm' ({self._settings.clip_norm:g})"
+            )
+
     def validation_logits(self) -> tuple[Tensor, Tensor]:
         """Logits float64 `[n, 5]` of the exported network and labels int64 `[n]`, whole and alike on every rank.
 
         To be called by all ranks when `run` has finished.
         """
-        return self._judge.logits(Mirrored(self._network) if self._settings.flip_tta else self._network)
+        with self.watch.clock.phase("validation"):
+            return self._judge.logits(Mirrored(self._network) if self._settings.flip_tta else self._network)
 
     @property
     def _judged(self) -> nn.Module:

@@ -72,10 +72,13 @@ def run_rank(paths: MlPaths) -> int:
         try:
             outcome = trainer.run(report)
         except TallyError as error:
-            if trial:
-                trial.failed(error)
-            if ranks.is_first:  # what was seen until then may tell why
-                _leave_record(paths, settings, train, validation, trainer, ranks.world)
+            try:
+                if trial:
+                    trial.failed(error)
+                if ranks.is_first:  # what was seen until then may tell why
+                    _leave_record(paths, settings, train, validation, trainer, ranks.world)
+            except TallyError as second:  # a full disk may be the reason of both; the first is the one to report
+                print(f"warning: no record of the failed run: {second}", file=sys.stderr, flush=True)
             raise
         if trial:
             trial.completed() if outcome.finished else trial.stopped()

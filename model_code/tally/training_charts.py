@@ -153,7 +153,7 @@ def layer_gradients(epochs: Sequence[dict[str, Any]]) -> Markup | None:
 
 
 def layer_updates(watch: dict[str, Any]) -> Markup | None:
-    """How far one step moves the weights of each layer: first step, and the end of the first and last epoch."""
+    """How far one step moves the weights of each layer, at the end of the first, a middle and the last epoch."""
     seen = [(f"epoch {epoch['epoch']}", epoch["health"]) for epoch in watch.get("epochs", []) if "health" in epoch]
     seen = seen if len(seen) < 3 else [seen[0], seen[len(seen) // 2], seen[-1]]
     if not seen or not seen[0][1]["updates"]:

@@ -7,6 +7,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tally.data.files import explain_write_errors
 from tally.data.shards import Split
 from tally.diagnosis import diagnose
 from tally.labels import COUNTS
@@ -52,12 +53,16 @@ def print_diagnosis(record: dict[str, Any]) -> None:
 
 
 def write_training_record(directory: Path, record: dict[str, Any], trials: "TrialsView | None" = None) -> None:
-    """Write training.json and report/training.html under `directory`; `trials`: the search that chose the settings."""
+    """Write training.json and report/training.html under `directory`; `trials`: the search that chose the settings.
+
+    TallyError when they cannot be written.
+    """
     from tally.training_report import write_training_report  # matplotlib takes a second to import
 
-    directory.mkdir(parents=True, exist_ok=True)
-    (directory / "training.json").write_text(json.dumps(record, allow_nan=False) + "\n", encoding="utf-8")
-    write_training_report(directory / "report" / "training.html", record, trials)
+    with explain_write_errors(directory):
+        directory.mkdir(parents=True, exist_ok=True)
+        (directory / "training.json").write_text(json.dumps(record, allow_nan=False) + "\n", encoding="utf-8")
+        write_training_report(directory / "report" / "training.html", record, trials)
 
 
 def _split(split: Split) -> dict[str, Any]:

@@ -288,3 +288,38 @@ def test_guessing_is_judged_by_how_photos_are_drawn() -> None:
     record["settings"]["sampling"] = "balanced"
     record["history"][-1]["train_accuracy"] = 0.4
     assert "loss not decreasing" not in found(record)
+
+
+def test_steps_that_were_skipped_are_no_evidence() -> None:
+    record = healthy()
+    last_epoch("gradients", median=None)(record)
+    record["watch"]["epochs"][0]["gradients"]["median"] = None
+    assert diagnose(record).findings == ()
+    last_epoch("health", means=[None, 1e-3])(record)
+    assert dict(diagnose(record).unable)["vanishing gradients"] == "a gradient of the last step was not finite"
+
+
+def test_overfitting_compares_training_with_what_it_is_measured_on() -> None:
+    record = healthy()
+    curve("validation_loss", lambda epoch: 1.2 + 0.03 * epoch)(record)
+    curve("train_accuracy", lambda epoch: 0.78 + 0.001 * epoch)(record)
+    # Photos as they come: 400 of count 1, all right, and 25 of every other count, none right.
+    rows = [[400, 0, 0, 0, 0], *([25, 0, 0, 0, 0] for _ in range(4))]
+    last = record["watch"]["epochs"][-1]
+    last["validation_confusion"] = rows
+    assert "overfitting" not in found(record), "80% of the photos against 79%"
+    record["settings"]["sampling"] = "balanced"
+    assert "79% on training photos, 20% on validation" in found(record)["overfitting"].evidence
+
+
+def test_a_count_without_photos_is_found_before_the_first_epoch_ends() -> None:
+    record = healthy() | {"history": [], "best_epoch": -1, "finished": False}
+    record["splits"]["train"]["counts"]["3"] = 0
+    assert found(record)["class imbalance"].evidence == "no training photo shows 3 objects"
+
+
+def test_ranks_of_a_host_share_its_cpus() -> None:
+    record = healthy()
+    record["watch"] |= {"workers": 1, "ranks_here": 4}
+    seconds(data=150.0)(record)
+    assert found(record)["starved by input"].value == "2", "of 8 CPUs"

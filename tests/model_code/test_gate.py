@@ -205,8 +205,9 @@ def test_a_value_exactly_on_its_limit_holds() -> None:
 def test_a_champion_that_cannot_be_measured_breaks_its_guard() -> None:
     good = confusion_metrics(np.diag([10, 10, 10, 10, 10]))
     unknown = replace(good, macro_f1=float("nan"), rmse=float("nan"))
-    guards = check_guards(unknown, good, NO_CHANCE, (1.0, 1.0), OPEN)
-    assert [guard.name for guard in guards if not guard.holds] == ["macro_f1", "rmse"]
+    unknown = replace(unknown, per_class=(replace(good.per_class[0], recall=float("nan")), *good.per_class[1:]))
+    guards = check_guards(unknown, good, dict.fromkeys(COUNTS, 1.0), (1.0, 1.0), OPEN)
+    assert [guard.name for guard in guards if not guard.holds] == ["macro_f1", "recall_1", "rmse"]
 
 
 def test_recall_of_a_count_without_photos_is_not_guarded() -> None:

@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from local.sample_data import generate
+from pipeline.metrics import metric_definitions
 from tally.data.photos import check_photo
 from tally.data.shard_writer import Prepared, write_split
 from tally.data.shards import Split
@@ -89,12 +90,18 @@ def test_suspicion_is_the_margin_times_the_distance() -> None:
 
 
 @pytest.mark.parametrize("backbone", ["resnet18", "mobilenet_v2", "vgg11", "vit_b_32", "swin_t", "densenet121"])
-def test_features_of_any_backbone_are_one_row_a_photo_whatever_the_head(tmp_path: Path, backbone: str) -> None:
+def test_features_of_any_backbone_are_one_row_a_photo_whatever_the_head(
+    tmp_path: Path, backbone: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     write_split(tmp_path, prepared(3), split="train", stored_side=40)
     settings = replace(SETTINGS, backbone=backbone, image_size=224 if backbone == "vit_b_32" else 64)
     network = build_network(backbone, 0.0)
     split, cpu = Split.open(tmp_path), torch.device("cpu")
+    monkeypatch.setattr("tally.labels_check._SAY_EVERY", -1.0)
     features = frozen_features(network, split, settings, cpu)
+    said = capsys.readouterr().out
+    assert "photos=3/3" in said
+    assert not any(re.search(item["Regex"], said) for item in metric_definitions()), "it would be a metric of the job"
     assert features.shape[0] == 3
     assert 100 < features.shape[1] < 3000
     with torch.no_grad():

@@ -94,6 +94,9 @@ def test_balanced_sampling_shows_every_count_equally_often_and_every_rank_its_sh
     assert Counter(labels[index] for index in order) == {0: 11, 2: 11, 4: 11}
     assert {order.count(index) for index in (20, 21)} == {5, 6}
     assert max(order.count(index) for index in range(20)) == 1
+    mixed = np.random.default_rng(0).choice(5, 4000, p=(0.35, 0.16, 0.1, 0.15, 0.24)).tolist()
+    found = Counter(mixed[index] for index in balanced_order(mixed, 0, 1, epoch=0))
+    assert max(found.values()) - min(found.values()) <= 1, "in whatever order the photos lie"
     halves = [balanced_order(labels, rank, 2, epoch=1) for rank in range(2)]
     assert len(halves[0]) == len(halves[1]) == 16
     together = Counter(labels[index] for half in halves for index in half)

@@ -36,6 +36,11 @@ def test_a_tuning_job_marks_its_trials() -> None:
         ("learning_rat", "1", "hyperparameter 'learning_rat' is not known; known: amp, backbone"),
         ("epoch", "1", "hyperparameter 'epoch' is not known; did you mean 'epochs'?"),
         ("trial", "true", "hyperparameter 'trial' is not known"),
+        (
+            "class_weighting",
+            "balanced",
+            "hyperparameter 'class_weighting' is 'balanced'; it must be none while sampling",
+        ),
         ("warmup_epochs", "30", "hyperparameter 'warmup_epochs' is '30.0'; it must be at most epochs=20"),
     ],
     ids=lambda value: str(value)[:24],

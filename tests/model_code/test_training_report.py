@@ -85,7 +85,9 @@ def test_records_that_lack_something_still_make_a_page(tmp_path: Path) -> None:
 
 def test_a_job_that_fails_leaves_its_diagnosis_in_the_log_and_its_record(tmp_path: Path) -> None:
     make_channels(tmp_path)
-    configure(tmp_path, lr=10, clip_norm=0, optimizer="sgd", sync_batchnorm="false", backbone="squeezenet1_1")
+    configure(
+        tmp_path, lr=10, warmup_epochs=0, clip_norm=0, optimizer="sgd", sync_batchnorm="false", backbone="squeezenet1_1"
+    )
     with Job([tmp_path]) as job:
         codes, outputs = job.finish(240)
     assert codes == [1], outputs

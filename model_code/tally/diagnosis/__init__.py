@@ -7,7 +7,7 @@ A rule is a function of one record; it returns a finding, None, or raises Cannot
 """
 
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 from tally.diagnosis import layers, learning, speed
@@ -60,10 +60,6 @@ class Diagnosis:
         """Lines for the job's log."""
         found = [finding.line(self.settings.get(finding.setting)) for finding in self.findings]
         return [f"diagnosis: {line}" for line in [*found, self.summary()]]
-
-    def as_dict(self) -> dict[str, Any]:
-        """Plain data."""
-        return {"findings": [asdict(finding) for finding in self.findings], "summary": self.summary()}
 
 
 def diagnose(record: dict[str, Any]) -> Diagnosis:

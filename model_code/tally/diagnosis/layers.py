@@ -27,11 +27,14 @@ def exploding_gradients(run: Run) -> Finding | None:
     if wrong > (_SKIPPED * steps if run.gpu and run.settings["amp"] else 0):
         evidence = f"gradients were not finite in {wrong} of {steps} steps"
         return Finding("exploding gradients", "problem", evidence, setting, value, because)
-    medians = [epoch["gradients"]["median"] for epoch in epochs]
-    highest = max(medians)
-    if highest > max(_GROWTH * medians[0], _LARGE):
-        at = epochs[medians.index(highest)]["epoch"]
-        evidence = f"the median gradient norm grew from {medians[0]:.3g} (first epoch) to {highest:.3g} (epoch {at})"
+    medians = {epoch["epoch"]: epoch["gradients"]["median"] for epoch in epochs}
+    medians = {at: median for at, median in medians.items() if median is not None}
+    if not medians:
+        raise CannotTell("no step's gradients were finite")
+    at, highest = max(medians.items(), key=lambda found: found[1])
+    first = next(iter(medians.values()))
+    if highest > max(_GROWTH * first, _LARGE):
+        evidence = f"the median gradient norm grew from {first:.3g} (first epoch) to {highest:.3g} (epoch {at})"
         return Finding("exploding gradients", "problem", evidence, setting, value, because)
     return None
 
@@ -39,9 +42,11 @@ def exploding_gradients(run: Run) -> Finding | None:
 def vanishing_gradients(run: Run) -> Finding | None:
     """Layers that hardly get a gradient although much is left to learn."""
     last, history = run.health()[-1], run.finished(1)
-    names, means = run.watch["layers"], [mean or 0.0 for mean in last["means"]]
+    names, means = run.watch["layers"], last["means"]
     if not means:
         raise CannotTell("no layer of the backbone learns")
+    if None in means:
+        raise CannotTell("a gradient of the last step was not finite")
     if history[-1]["train_accuracy"] > _LEARNT:
         return None
     small = [

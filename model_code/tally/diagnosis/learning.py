@@ -58,14 +58,15 @@ def overfitting(run: Run) -> Finding | None:
     """Validation loss rises from its lowest while training loss goes on falling."""
     history = run.finished(3)
     best, last = min(history, key=lambda row: float(row["validation_loss"])), history[-1]
-    gap = last["train_accuracy"] - last["validation_accuracy"]
+    validated = run.validation_accuracy(last["epoch"])
+    gap = last["train_accuracy"] - validated
     risen = last["validation_loss"] > (1 + _RISE) * best["validation_loss"]
     if not risen or last["train_loss"] >= best["train_loss"] or gap < _GAP:
         return None
     evidence = (
         f"validation loss rose from {best['validation_loss']:.3g} (epoch {best['epoch']}) to "
         f"{last['validation_loss']:.3g} while training loss fell to {last['train_loss']:.3g}; accuracy "
-        f"{percent(last['train_accuracy'])} on training photos, {percent(last['validation_accuracy'])} on validation"
+        f"{percent(last['train_accuracy'])} on training photos, {percent(validated)} on validation"
     )
     settings = run.settings
     setting, value = "weight_decay", round_figure(max(0.01, 5 * settings["weight_decay"]))
@@ -93,12 +94,14 @@ def overtraining(run: Run) -> Finding | None:
 
 def class_imbalance_ignored(run: Run) -> Finding | None:
     """A count with few training photos is hardly ever found, and nothing is done about it."""
-    photos, confusion = run.photos("train"), run.validation_confusion(run.record["best_epoch"])
+    photos = run.photos("train")
     if missing := [count for count, number in zip(COUNTS, photos, strict=True) if not number]:
         evidence = f"no training photo shows {', '.join(map(str, missing))} objects"
         return Finding("class imbalance", "problem", evidence, "train", "photos of every count", "nothing else helps")
     if run.balanced() or max(photos) < _IMBALANCE * min(photos):
         return None
+    run.finished(1)
+    confusion = run.validation_confusion(run.record["best_epoch"])
     recalls = {
         count: row[index] / sum(row)
         for index, (count, row) in enumerate(zip(COUNTS, confusion, strict=True))

@@ -112,6 +112,13 @@ class Run:
                 return found
         raise CannotTell(f"epoch {epoch} was not watched")
 
+    def validation_accuracy(self, epoch: int) -> float:
+        """Accuracy on validation of what training's is measured on: class-balanced where sampling is."""
+        rows = self.validation_confusion(epoch)
+        if self.settings.get("sampling") == "balanced":
+            return statistics.fmean(row[index] / sum(row) for index, row in enumerate(rows) if sum(row))
+        return sum(row[index] for index, row in enumerate(rows)) / sum(map(sum, rows))
+
     def balanced(self) -> bool:
         """Does the job do something about unequal numbers of photos?"""
         return self.settings.get("sampling") == "balanced" or self.settings["class_weighting"] == "balanced"
@@ -120,7 +127,8 @@ class Run:
         """Accuracy on training photos of always giving the same count, with three standard errors of luck."""
         photos = self.photos("train")
         total = sum(photos)
-        share = 1 / len(COUNTS) if self.settings.get("sampling") == "balanced" else max(photos) / total
+        present = sum(number > 0 for number in photos)
+        share = 1 / present if self.settings.get("sampling") == "balanced" else max(photos) / total
         return share + 3 * math.sqrt(share * (1 - share) / total)
 
     def update_ratio(self) -> float:

@@ -33,10 +33,10 @@ def starved_by_input(run: Run) -> Finding | None:
     # Loaders that deliver a batch in the time a step takes: each now works through data and training alike.
     wanted = max(1, math.ceil(max(loaders, 1) * (total if loaders else waiting) / max(total - waiting, 1e-9)))
     usage = run.watch["utilisation"]
-    cpus = usage["cpus"] if usage else None
+    cpus = max(1, usage["cpus"] // run.watch.get("ranks_here", 1)) if usage else None  # a rank's share
     busy = _high(run, "cpus") / usage["cpus"] if usage and usage["samples"] else None
     if cpus and ((busy is not None and busy > _CPUS_BUSY) or loaders >= cpus):
-        because = f"all {cpus} CPUs are busy, so an instance with more CPUs helps too"
+        because = f"all {usage['cpus']} CPUs are busy, so an instance with more CPUs helps too"
         size = max(32, run.settings["image_size"] * 3 // 4 // 32 * 32)
         return Finding("starved by input", severity, evidence, "image_size", str(size), because)
     wanted = min(wanted, cpus or wanted)
@@ -54,6 +54,8 @@ def ranks_wait_unevenly(run: Run) -> Finding | None:
     if run.ranks == 1:
         raise CannotTell("one rank")
     epochs = [epoch for epoch in run.watch["epochs"] if len(epoch["waiting"]) == run.ranks]
+    if not epochs:
+        raise CannotTell("no epoch tells what each rank waited")
     waits = [sum(epoch["waiting"][rank] for epoch in epochs[1:] or epochs) for rank in range(run.ranks)]
     total = sum(run.steady_seconds().values())
     spread = max(waits) - min(waits)
@@ -110,7 +112,7 @@ def memory_nearly_full(run: Run) -> Finding | None:
         raise CannotTell("the run was too short to be sampled")
     column = usage["columns"].index("memory")
     peak = max(row[column] for row in usage["samples"])
-    if peak < _FULL * usage["memory"]:
+    if peak < _FULL * usage["memory"] or run.settings["batch_size"] == 1:
         return None
     evidence = f"processes used {peak:.1f} of {usage['memory']:.1f} GiB of memory"
     because = "or take fewer loader processes, or an instance with more memory"

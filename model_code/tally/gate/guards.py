@@ -1,5 +1,6 @@
 """What a more accurate challenger must not break."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
@@ -62,7 +63,8 @@ def _at_least(name: str, champion: float, challenger: float, drop: float) -> Gua
 
 
 def _explained(recall: Guard, p_value: float, alpha: float) -> Guard:
-    return replace(recall, holds=recall.holds or p_value >= alpha, p_value=p_value)
+    known = math.isfinite(recall.champion) and math.isfinite(recall.challenger)
+    return replace(recall, holds=recall.holds or (known and p_value >= alpha), p_value=p_value)
 
 
 def _at_most(name: str, champion: float, challenger: float, limit: float) -> Guard:

@@ -6,6 +6,7 @@ checkpoints, so a resumed run tells of all its parts.
 
 import copy
 import math
+import os
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any, TypeVar
@@ -18,7 +19,6 @@ from torch.nn import functional
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.parallel import DistributedDataParallel
 
-from tally.labels import COUNTS
 from tally.loader import loader_workers
 from tally.network import PhotoNetwork
 from tally.optimiser import learning_rate
@@ -188,10 +188,9 @@ class Watch:
             "device": torch.cuda.get_device_name(device) if cuda else "cpu",
             "gpu_memory_peak": torch.cuda.max_memory_allocated(device) / 2**30 if cuda else None,
             "threads": torch.get_num_threads(),
-            "steps_an_epoch": self._batches,
-            "counts": list(COUNTS),
             "parts": self._parts,
             "workers": loader_workers(self._settings),
+            "ranks_here": int(os.environ.get("LOCAL_WORLD_SIZE", "1")),
             "batch_norms": self._learning_norms(),
             **names,
             "first_step": _plain(first),
@@ -202,7 +201,7 @@ class Watch:
 
     def _learning_norms(self) -> int:
         """Layers of batch normalisation whose statistics follow the photos."""
-        still = {id(module) for part in self._network.frozen for module in part.modules()}
+        still = {id(module) for part in self._network.still() for module in part.modules()}
         norms = (module for module in self._network.modules() if isinstance(module, _BatchNorm))
         return sum(id(norm) not in still for norm in norms)
 

@@ -117,15 +117,18 @@ class Utilisation:
         return (alone + shared) / _GIB
 
     def _gpus(self) -> tuple[float | None, float | None]:
-        """Share of time busy and share of memory in use, means over the GPUs of this host."""
+        """Share of time busy and share of memory in use, means over the GPUs of this host.
+
+        Without nvidia-ml-py only this rank's memory is known: asking CUDA about another GPU would open a context there.
+        """
         gpus = range(torch.cuda.device_count())
         if not gpus:
             return None, None
-        memory = [torch.cuda.mem_get_info(gpu) for gpu in gpus]
-        used = sum(1 - free / total for free, total in memory) / len(gpus)
         if not self._busy_known:
-            return None, used
-        return sum(torch.cuda.utilization(gpu) for gpu in gpus) / 100 / len(gpus), used
+            free, total = torch.cuda.mem_get_info()
+            return None, 1 - free / total
+        used = [torch.cuda.device_memory_used(gpu) / torch.cuda.get_device_properties(gpu).total_memory for gpu in gpus]
+        return sum(torch.cuda.utilization(gpu) for gpu in gpus) / 100 / len(gpus), sum(used) / len(gpus)
 
 
 def memory_limit(group: Path = Path("/sys/fs/cgroup")) -> int:

@@ -1,0 +1,55 @@
+"""The experiments run: on drawn photos, with random weights, for seconds; their figures against scikit-learn's."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from sklearn import metrics as oracle
+
+from experiments.measures import measures
+from tally.data.shard_writer import write_split
+from tally.network import build_network
+from tests.model_code.jobs import MODEL_CODE, prepared
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+def run(*words: object) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", *map(str, words)]
+    environment = os.environ | {"PYTHONPATH": str(MODEL_CODE)}
+    return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+
+
+def test_a_trial_adds_a_row_and_the_table_shows_it(tmp_path: Path) -> None:
+    for split, seed in (("train", 1), ("validation", 2)):
+        (tmp_path / split).mkdir()
+        write_split(tmp_path / split, prepared(60, seed=seed), split=split, stored_side=40)
+    torch.save(build_network("squeezenet1_1", 0.0).classifier.state_dict(), tmp_path / "weights.pth")
+    given = ["--shards", tmp_path, "--weights", tmp_path / "weights.pth", "--results", tmp_path / "rows.jsonl"]
+    recipe = ["backbone=squeezenet1_1", "image_size=32", "epochs=2", "batch_size=8"]
+    done = run("experiments.trial", *given, "--name", "tiny", "--cutmix", "1", *recipe)
+    assert done.returncode == 0, done.stderr
+    row = json.loads((tmp_path / "rows.jsonl").read_text())
+    assert row["train_photos"] + row["judged_photos"] == 120
+    assert 0 <= row["alone"]["accuracy"] <= 1
+    assert "| tiny | 1 | " in run("experiments.table", tmp_path / "rows.jsonl", "last_weights").stdout
+    ignored = run("experiments.trial", *given, "--name", "tiny", "patience=3", *recipe)
+    assert "'patience' is 3; a trial ignores it, so leave it at 0" in ignored.stderr
+
+
+def test_figures_are_those_of_scikit_learn_with_balanced_weights() -> None:
+    random = np.random.default_rng(0)
+    true = random.choice(5, 400, p=(0.35, 0.16, 0.1, 0.15, 0.24))
+    logits = np.eye(5)[true] + random.normal(size=(400, 5))
+    found, weights = measures(logits, true), 1 / np.bincount(true)[true]
+    seen = logits.argmax(axis=1)
+    assert found["accuracy"] == pytest.approx(oracle.balanced_accuracy_score(true, seen))
+    assert found["macro_f1"] == pytest.approx(oracle.f1_score(true, seen, average="macro", sample_weight=weights))
+    squared = oracle.mean_squared_error(true, seen, sample_weight=weights)
+    assert found["rmse_argmax"] == pytest.approx(np.sqrt(squared))
+    assert found["recall"] == pytest.approx(oracle.recall_score(true, seen, average=None))
