@@ -49,12 +49,12 @@ class AlikePair:
 
 @dataclass(frozen=True)
 class Alike:
-    """Pairs, the gravest first. `compared`, `too_flat`: photos; `left_out`: comparisons that were not made."""
+    """Pairs, the gravest first. `compared`, `too_flat`: photos; `complete`: as `NearPairs` has it."""
 
     pairs: tuple[AlikePair, ...]
     compared: int
     too_flat: int
-    left_out: int
+    complete: bool
 
     @property
     def crossing(self) -> int:
@@ -74,7 +74,7 @@ class Alike:
             "different_counts": self.disagreeing,
             "photos_compared": self.compared,
             "photos_too_flat": self.too_flat,
-            "comparisons_left_out": self.left_out,
+            "complete": self.complete,
         }
 
     def warnings(self, file: str) -> list[str]:
@@ -90,10 +90,10 @@ class Alike:
                 f"{self.disagreeing} pairs of photos look the same and carry different counts: at most one is right; "
                 f"they are listed in {file}"
             )
-        if self.left_out:
+        if not self.complete:
             found.append(
-                f"{self.left_out} comparisons of photos were left out, too many photos are alike: the list of "
-                "near-duplicates is not complete"
+                "too many photos look the same for all pairs to be listed: remove the frames of a covered lens and the "
+                f"like, which come again and again in {file}, and run Preprocess again"
             )
         return found
 
@@ -122,7 +122,7 @@ def find_alike(looks: Mapping[str, Rows], outputs: Mapping[str, Path], part: int
         for first, second, distance in zip(firsts.tolist(), seconds.tolist(), near.distance.tolist(), strict=True)
     ]
     pairs.sort(key=_gravity)
-    return Alike(tuple(pairs), compared=len(clear), too_flat=len(rows) - len(clear), left_out=near.left_out)
+    return Alike(tuple(pairs), compared=len(clear), too_flat=len(rows) - len(clear), complete=near.complete)
 
 
 def write_pairs(path: Path, alike: Alike) -> None:

@@ -23,10 +23,10 @@ _BLOCKS = DISTANCE + 3
 
 WINDOW = 1000
 """Most photos of one bucket that each photo is compared with. Thousands of photos that share a bucket are pictures of
-nothing (a covered lens); what is left out is counted."""
+nothing (a covered lens)."""
 
 MOST_PAIRS = 1_000_000
-"""Pairs at most, so that memory is bounded whatever the photos; what is left out is counted."""
+"""Pairs at most, so that memory is bounded whatever the photos."""
 
 Hashes = npt.NDArray[np.uint64]
 Integers = npt.NDArray[np.int64]
@@ -36,68 +36,79 @@ Integers = npt.NDArray[np.int64]
 class NearPairs:
     """`first` < `second` [m]: positions of the photos; `distance` [m]: bits of 128 in which they differ.
 
-    `left_out`: comparisons that were not made, or pairs not kept, because too many photos are alike.
+    `complete` is False when too many photos are alike: pairs may be missing.
     """
 
     first: Integers
     second: Integers
     distance: Integers
-    left_out: int
+    complete: bool
 
     def __len__(self) -> int:
         return len(self.first)
 
 
-def find_near_pairs(rows_hash: Hashes, columns_hash: Hashes, distance: int = DISTANCE) -> NearPairs:
-    """Return pairs of photos whose hashes [n] differ in at most `distance` (0-5) bits each.
+def find_near_pairs(rows_hash: Hashes, columns_hash: Hashes) -> NearPairs:
+    """Return pairs of photos whose hashes [n] differ in at most DISTANCE bits each, MOST_PAIRS of them at most.
 
     Of photos with the very same hashes each is paired with the first only, and of two such sets the first of each
     with all of the other: a thousand copies give a thousand pairs, not half a million. Still, of two near-duplicates
     of different kinds (labels, sides of the split) at least one is in a pair of different kinds: either one differs
     from the first of the other's set, or else the other one differs from the first of its own.
     """
-    if not 0 <= distance <= DISTANCE:
-        raise ValueError(f"distance is {distance}; it must be from 0 to {DISTANCE}")
     both = np.stack([rows_hash, columns_hash], axis=1) if len(rows_hash) else np.zeros((0, 2), dtype=np.uint64)
     unique, inverse, sizes = np.unique(both, axis=0, return_inverse=True, return_counts=True)
     members = np.argsort(inverse.reshape(-1), kind="stable")
     ends = np.cumsum(sizes)
     starts = ends - sizes
 
-    near, left_out = _near(unique, distance)
-    pairs = [_copies(members, starts, ends, np.nonzero(sizes > 1)[0])]
-    pairs += [_between(members, starts, ends, a, b) for a, b in near.tolist()]
-    joined = np.unique(np.sort(np.concatenate([np.zeros((0, 2), dtype=np.int64), *pairs]), axis=1), axis=0)
+    near, complete = _near(unique)
+    copies = _copies(members, starts, ends, np.nonzero(sizes > 1)[0])
+    fits = len(copies) + np.cumsum(sizes[near].sum(axis=1) - 1) <= MOST_PAIRS
+    complete = complete and len(copies) <= MOST_PAIRS and bool(fits.all())
+    pairs = [copies[:MOST_PAIRS], *(_between(members, starts, ends, a, b) for a, b in near[fits].tolist())]
+    joined = np.unique(np.sort(np.concatenate(pairs), axis=1), axis=0)
     first, second = joined[:, 0], joined[:, 1]
     differ = np.bitwise_count(rows_hash[first] ^ rows_hash[second]).astype(np.int64)
     differ += np.bitwise_count(columns_hash[first] ^ columns_hash[second])
-    return NearPairs(first, second, differ, left_out)
+    return NearPairs(first, second, differ, complete)
 
 
-def _near(unique: npt.NDArray[np.uint64], distance: int) -> tuple[Integers, int]:
-    """Pairs [m, 2] of different hashes within `distance`, and how many comparisons were left out."""
+def _near(unique: npt.NDArray[np.uint64]) -> tuple[Integers, bool]:
+    """Pairs [m, 2] of different hashes within DISTANCE, and whether these are all."""
     rows, columns = np.ascontiguousarray(unique[:, 0]), np.ascontiguousarray(unique[:, 1])
-    pairs = np.zeros((0, 2), dtype=np.int64)
-    left_out = 0
+    found = np.zeros(0, dtype=np.int64)  # smaller * n + larger position of each pair, in order
+    complete = True
     for mask in _masks():
         keys = rows & mask
         order = np.argsort(keys, kind="stable")
         keys, sorted_rows, sorted_columns = keys[order], rows[order], columns[order]
-        at, found, room = np.arange(len(keys)), [pairs], MOST_PAIRS - len(pairs)
-        for step in range(1, WINDOW + 1):
+        at, fresh, room = np.arange(len(keys)), [found], MOST_PAIRS - len(found)
+        for step in range(1, WINDOW + 2):
             at = at[: np.searchsorted(at, len(keys) - step)]
             at = at[keys[at] == keys[at + step]]
             if not len(at):
                 break
-            close = at[np.bitwise_count(sorted_rows[at] ^ sorted_rows[at + step]) <= distance]
-            close = close[np.bitwise_count(sorted_columns[close] ^ sorted_columns[close + step]) <= distance]
-            left_out += max(0, len(close) - room)
-            close = close[:room]
-            room -= len(close)
-            found.append(np.stack([order[close], order[close + step]], axis=1))
-        pairs = np.unique(np.sort(np.concatenate(found), axis=1), axis=0)
-        left_out += _beyond_the_window(keys)
-    return pairs, left_out
+            if step > WINDOW:
+                complete = False
+                break
+            close = at[np.bitwise_count(sorted_rows[at] ^ sorted_rows[at + step]) <= DISTANCE]
+            close = close[np.bitwise_count(sorted_columns[close] ^ sorted_columns[close + step]) <= DISTANCE]
+            one, other = order[close], order[close + step]
+            codes = np.minimum(one, other) * len(unique) + np.maximum(one, other)
+            codes = codes[~_among(codes, found)]
+            complete = complete and len(codes) <= room
+            fresh.append(codes[:room])
+            room -= len(fresh[-1])
+        found = np.sort(np.concatenate(fresh))
+    return np.stack(np.divmod(found, max(1, len(unique))), axis=1), complete
+
+
+def _among(codes: Integers, ordered: Integers) -> npt.NDArray[np.bool_]:
+    """Which of `codes` are in `ordered`; numpy's isin would sort both at every step."""
+    at = np.searchsorted(ordered, codes)
+    there: npt.NDArray[np.bool_] = np.append(ordered, -1)[at] == codes
+    return there
 
 
 def _masks() -> Iterator[np.uint64]:
@@ -105,12 +116,6 @@ def _masks() -> Iterator[np.uint64]:
     bits = 64 // _BLOCKS
     for blocks in combinations(range(_BLOCKS), _BLOCKS - DISTANCE):
         yield np.uint64(sum(((1 << bits) - 1) << (bits * block) for block in blocks))
-
-
-def _beyond_the_window(keys: Hashes) -> int:
-    sizes = np.diff(np.flatnonzero(np.concatenate([[True], keys[1:] != keys[:-1], [True]]))) if len(keys) else keys
-    more = np.maximum(sizes.astype(np.int64) - 1 - WINDOW, 0)
-    return int((more * (more + 1) // 2).sum())
 
 
 def _copies(members: Integers, starts: Integers, ends: Integers, sets: Integers) -> Integers:

@@ -11,6 +11,8 @@ import numpy as np
 import pytest
 from PIL import Image, ImageFilter
 
+from tally.data import near_duplicates
+
 Prepare = Callable[..., Any]
 
 
@@ -67,6 +69,7 @@ def test_planted_trouble_is_found_listed_and_shown(planted: tuple[Any, tuple[str
     assert [row["other_split"] for row in rows] == ["yes"] * 3 + ["no"] * 3, "the gravest come first"
     assert frozenset((rows[0]["id_1"], rows[0]["id_2"])) == frozenset((c, test))
     near = report["near_duplicates"]
+    assert near["complete"]
     assert (near["pairs"], near["across_splits"], near["different_counts"]) == (6, 3, 3)
     assert (near["photos_compared"], near["photos_too_flat"]) == (38, 2), "flat photos are alike and mean nothing"
     assert any(text.startswith("3 pairs of photos look the same and lie on different") for text in report["warnings"])
@@ -81,6 +84,20 @@ def test_planted_trouble_is_found_listed_and_shown(planted: tuple[Any, tuple[str
     for title in ("Photos by count and split", "Size of the originals", "Shape of the", "Brightness", "Contrast"):
         assert title in page
     assert not re.search(r"""(src|href)=["'](?!#|data:)""", page), "the report must open without network"
+
+
+def test_a_list_that_is_cut_says_so_with_the_remedy(
+    raw: Any, prepare: Prepare, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(near_duplicates, "MOST_PAIRS", 5)
+    outcome, _ = run_with_planted_trouble(raw, prepare)
+    near = outcome.report["near_duplicates"]
+    assert 0 < near["pairs"] <= 5
+    assert not near["complete"]
+    (warning,) = [text for text in outcome.report["warnings"] if text.startswith("too many photos look the same")]
+    assert "remove the frames of a covered lens and the like, which come again and again in near_dupl" in warning
+    page = (outcome.paths.processing_output("report") / "report.html").read_text(encoding="utf-8")
+    assert "Pairs may be missing" in page
 
 
 def test_several_instances_list_the_pairs_of_their_part_and_say_so(raw: Any, prepare: Prepare) -> None:
