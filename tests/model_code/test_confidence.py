@@ -10,12 +10,13 @@ import numpy.typing as npt
 import pytest
 from statsmodels.stats.proportion import proportion_confint
 
+from tally.data.observations import observations, running_observations
 from tally.evaluation.assessment import assess
 from tally.evaluation.automation import automate
 from tally.evaluation.bootstrap import GroupBootstrap
 from tally.evaluation.confidence_charts import automation_chart, threshold_chart
 from tally.evaluation.orders import FAIL_PROBABILITY, PASS_PROBABILITY, order_check
-from tally.evaluation.proportions import bounds, observations, running_observations
+from tally.evaluation.proportions import bounds
 from tally.evaluation.reliability import reliability
 from tally.evaluation.scoring import Scored, Truth
 from tally.metrics import expected_calibration_error

@@ -12,8 +12,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.spatial import distance as oracle
 
+from tally.data import near_duplicates
 from tally.data.delivery import DATA_FILE, PHOTOS_FILE, Delivery, split_profile
-from tally.data.looks import Look, look_rows, read_looks, write_looks
+from tally.data.looks import ROW, Look, look_rows, read_looks, write_looks
+from tally.data.profile import Profile, profile_of
 from tally.data.shard_writer import Prepared, write_split
 from tally.data.shards import Split
 from tally.errors import TallyError
@@ -64,6 +66,37 @@ def test_what_chance_makes_of_the_index_is_exceeded_by_five_in_a_hundred_samples
         population_stability_index(old, new) > psi_by_chance(old, new) for old, new in zip(before, after, strict=True)
     ]
     assert 0.03 < np.mean(above) < 0.07
+
+
+def grouped_profile(random: np.random.Generator, groups: int, each: int) -> Profile:
+    """Photos of one kind; those of a group share 60% of the variance of their brightness, and their source."""
+    numbers = np.repeat(np.arange(groups), each)
+    rows = np.zeros(len(numbers), dtype=ROW)
+    rows["width"], rows["height"] = 400, 300
+    shared = random.normal(0, 0.6**0.5, groups)[numbers]
+    rows["brightness"] = 120 + 30 * (shared + random.normal(0, 0.4**0.5, len(numbers)))
+    rows["contrast"], rows["blur"] = random.normal(40, 5, len(numbers)), 200
+    sources = [f"site-{source}" for source in random.integers(0, 3, groups)[numbers].tolist()]
+    return profile_of(random.integers(1, 6, len(numbers)).tolist(), sources, rows, 40, numbers)
+
+
+def test_groups_of_photos_that_are_alike_do_not_look_like_drift() -> None:
+    random = np.random.default_rng(1)
+    deliveries = [grouped_profile(random, 30, 10) for _ in range(200)]
+    pairs = list(zip(deliveries[::2], deliveries[1::2], strict=True))
+    assert np.mean([bool(compare("x", "x", *pair).drifted()) for pair in pairs]) <= 0.05
+    ungrouped = [tuple(replace(profile, worth=None) for profile in pair) for pair in pairs]
+    assert np.mean([bool(compare("x", "x", *pair).drifted()) for pair in ungrouped]) > 0.5, "as independent photos"
+
+
+def test_chance_is_shared_by_the_features_of_a_comparison() -> None:
+    random = np.random.default_rng(2)
+    shares = np.array([0.4, 0.3, 0.2, 0.1])
+    alarms = 0
+    for _ in range(400):
+        samples = random.multinomial(300, shares, (7, 2))
+        alarms += any(population_stability_index(*pair) > psi_by_chance(*pair, features=7) for pair in samples)
+    assert alarms / 400 < 0.07
 
 
 def made_split(
@@ -186,6 +219,41 @@ def test_a_champion_without_a_profile_says_so_and_the_rest_is_compared(
     assert "drift against it is unknown" in (tmp_path / "drift.html").read_text(encoding="utf-8")
 
 
+def test_with_the_baseline_as_champion_no_delivery_is_compared(tmp_path: Path, splits: dict[str, Split]) -> None:
+    directories = {
+        name: made_model(tmp_path / name, splits["old"], splits["validation"]) for name in ("champion", "challenger")
+    }
+    drift = compare_deliveries(directories, splits["test"], "baseline", in_service=False)
+    assert drift.notes == ("no model is in service yet: there is nothing to compare this delivery with",)
+    assert (drift.new, drift.gone, list(drift.comparisons)) == (None, None, ["test"])
+    write_drift_page(tmp_path / "drift.html", drift, splits["test"], "baseline")
+    assert "in service is what" not in (tmp_path / "drift.html").read_text(encoding="utf-8")
+
+
+def test_a_champion_that_did_not_keep_groups_is_compared_photo_by_photo(
+    tmp_path: Path, splits: dict[str, Split]
+) -> None:
+    directories = {
+        name: made_model(tmp_path / name, splits["old"], splits["validation"]) for name in ("champion", "challenger")
+    }
+    data, photos = directories["champion"] / DATA_FILE, directories["champion"] / PHOTOS_FILE
+    document = json.loads(data.read_text()) | {"format": "tally-data/1"}
+    for name in ("train", "validation"):
+        del document[name]["worth"]
+    data.write_text(json.dumps(document))
+    rows = np.load(photos)
+    np.save(photos, rows[[name for name in rows.dtype.names if name != "group"]].astype(_older(rows.dtype)))
+    drift = compare_deliveries(directories, splits["test"], "group/7")
+    (note,) = drift.notes
+    assert note.startswith("the champion does not keep the groups of its photos (an older version")
+    assert set(levels(drift, "delivery").values()) == {"stable"}
+    assert (drift.new, drift.gone) == (0, 0)
+
+
+def _older(photo: "np.dtype[np.void]") -> "np.dtype[np.void]":
+    return np.dtype([(name, photo[name]) for name in photo.names or () if name != "group"])
+
+
 def test_neither_profile_leaves_a_page_that_says_so(tmp_path: Path, splits: dict[str, Split]) -> None:
     for name in ("champion", "challenger"):
         (tmp_path / name).mkdir()
@@ -226,8 +294,22 @@ def test_test_photos_that_look_like_trained_ones_are_named(tmp_path: Path, split
     assert (alike.photo.id, alike.content, alike.split, alike.count) == ("09003", 17, "train", 17 % 5 + 1)
     assert alike.distance == 2
     assert any("1 test photos look the same" in text for text in drift.warnings)
+    (note,) = drift.notes
+    assert note.startswith("1 test photos could not be compared with the training photos (too flat")
     write_drift_page(tmp_path / "drift.html", drift, test, "group/7")
     assert "09003" in (tmp_path / "drift.html").read_text(encoding="utf-8")
+
+
+def test_a_search_that_was_cut_is_not_called_none(
+    tmp_path: Path, splits: dict[str, Split], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(near_duplicates, "MOST_PAIRS", 1)
+    test = splits["test"]
+    write_looks(test.directory, 0, 1, [look_rows(test.photos, [look(1, 120)] * len(test.photos))])
+    drift = drift_of(tmp_path, splits, splits["old"])
+    assert drift.notes == ("too many photos look the same to find all of them: look-alikes may be missing",)
+    write_drift_page(tmp_path / "drift.html", drift, test, "group/7")
+    assert drift.notes[0] in (tmp_path / "drift.html").read_text(encoding="utf-8")
 
 
 def test_what_a_model_keeps_is_the_same_on_every_run_and_comes_back(tmp_path: Path, splits: dict[str, Split]) -> None:
@@ -238,6 +320,7 @@ def test_what_a_model_keeps_is_the_same_on_every_run_and_comes_back(tmp_path: Pa
     back = Delivery.read(one)
     assert back is not None
     assert back.profiles["train"] == split_profile(splits["old"])
+    assert back.profiles["train"].worth == 400, "each in a group of its own"
     assert back.without(np.zeros(0, dtype=np.uint64)) == back.profiles["train"]
     assert back.rows["rows_hash"][:400].tolist() == read_looks(splits["old"])["rows_hash"].tolist()
 

@@ -265,6 +265,15 @@ def test_a_setting_out_of_range_is_refused_before_anything_runs(
         main([*ARGUMENTS, *arguments], MlPaths(tmp_path))
 
 
+def test_help_names_every_file_that_is_written(capsys: pytest.CaptureFixture[str], job: Job) -> None:
+    job.run()
+    with pytest.raises(SystemExit):
+        main(["--help"], job.paths)
+    told = " ".join(capsys.readouterr().out.split())
+    assert {path.name for path in job.output.iterdir() if path.name not in told} == set()
+    assert "before a significant fall breaks the guard" in told
+
+
 def test_an_output_that_cannot_be_written_is_named(tmp_path: Path) -> None:
     job = make_job(tmp_path, GOOD)
     job.output.parent.mkdir(parents=True)

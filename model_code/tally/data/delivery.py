@@ -2,7 +2,7 @@
 
 `data.json`: profiles of the train and the validation split, for people and programs. `photos.npy`: a row a photo, so
 that photos that are new since can be told from the others, and photos of a test set be recognised that only look the
-same. 50 bytes a photo, 27 MB for 535,000; no photo can be read back from it.
+same. 54 bytes a photo, 29 MB for 535,000; no photo can be read back from it.
 """
 
 import json
@@ -22,19 +22,25 @@ from tally.provenance import content_fingerprint
 
 DATA_FILE = "data.json"
 PHOTOS_FILE = "photos.npy"
-FORMAT = "tally-data/1"
+FORMAT = "tally-data/2"
+_WITHOUT_GROUPS = "tally-data/1"
+"""The format before: photos without their groups."""
 
 _LOOKS = tuple(name for name in (ROW.names or ()) if name not in ("shard", "offset"))
-PHOTO = np.dtype(
+_UNGROUPED = np.dtype(
     [("content", "<u8"), ("source", "<u4"), ("train", "?"), *((name, ROW.fields[name][0]) for name in _LOOKS)]  # type: ignore[index]
 )
+PHOTO = np.dtype([*((name, _UNGROUPED.fields[name][0]) for name in _UNGROUPED.names or ()), ("group", "<u4")])  # type: ignore[index]
 """One photo: `content` as in `trained_on.safetensors`, `source` an index into `sources` of data.json, `train` or
-validation, and its looks as in `tally.data.looks`."""
+validation, its looks as in `tally.data.looks`, and a number that photos of one group share."""
 
 
 @dataclass(frozen=True)
 class Delivery:
-    """The photos of one training job: profiles by split, names of sources, and rows of PHOTO [n]."""
+    """The photos of one training job: profiles by split, names of sources, and rows of PHOTO [n].
+
+    Rows that an older version wrote have no `group`.
+    """
 
     profiles: Mapping[str, Profile]
     sources: tuple[str, ...]
@@ -47,6 +53,8 @@ class Delivery:
         splits = {"train": train, "validation": validation}
         sources = tuple(sorted({photo.source for split in splits.values() for photo in split.photos}))
         numbers = {source: number for number, source in enumerate(sources)}
+        names = dict.fromkeys(photo.group for split in splits.values() for photo in split.photos)
+        groups = {group: number for number, group in enumerate(names)}
         parts, profiles = [], {}
         for name, split in splits.items():
             looks = read_looks(split)
@@ -57,6 +65,7 @@ class Delivery:
             rows["source"] = [numbers[photo.source] for photo in split.photos]
             rows["count"] = [photo.count for photo in split.photos]
             rows["train"] = name == "train"
+            rows["group"] = [groups[photo.group] for photo in split.photos]
             parts.append(rows)
             profiles[name] = split_profile(split, looks)
         return cls(profiles, sources, np.concatenate(parts), train.stored_side)
@@ -83,10 +92,10 @@ class Delivery:
             return None
         try:
             document: dict[str, Any] = json.loads(data.read_text(encoding="utf-8"))
-            if document.get("format") != FORMAT:
+            if document.get("format") not in (FORMAT, _WITHOUT_GROUPS):
                 raise ValueError(f"format is {document.get('format')!r}, not {FORMAT!r}")
             with photos.open("rb") as file:
-                rows = load_rows(file, PHOTO)
+                rows = load_rows(file, PHOTO if document["format"] == FORMAT else _UNGROUPED)
             return cls(
                 profiles={name: Profile.from_dict(document[name]) for name in ("train", "validation")},
                 sources=tuple(str(source) for source in document["sources"]),
@@ -103,7 +112,8 @@ class Delivery:
         """Profile of the train photos whose content is not among `contents`."""
         rows = self.rows[self.rows["train"] & ~np.isin(self.rows["content"], contents)]
         names = [self.sources[number] for number in rows["source"].tolist()]
-        return profile_of(rows["count"].tolist(), names, rows, self.stored_side)
+        groups = rows["group"].astype(np.int64) if "group" in (rows.dtype.names or ()) else None
+        return profile_of(rows["count"].tolist(), names, rows, self.stored_side, groups)
 
 
 def split_profile(split: Split, looks: Rows | None = None) -> Profile:
@@ -113,4 +123,5 @@ def split_profile(split: Split, looks: Rows | None = None) -> Profile:
         (photo.source for photo in split.photos),
         read_looks(split) if looks is None else looks,
         split.stored_side,
+        np.unique(np.array([photo.group for photo in split.photos], dtype=str), return_inverse=True)[1],
     )

@@ -1,6 +1,6 @@
 """A delivery of photos as plain data: histograms on fixed bins, so that deliveries of different years can be compared.
 
-profile = profile_of(counts, sources, rows, stored_side)
+profile = profile_of(counts, sources, rows, stored_side, groups)
 json.dumps(profile.as_dict())
 """
 
@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tally.data.looks import Rows, known
+from tally.data.observations import Indices, observations
 from tally.labels import COUNTS
 
 FORMAT = "tally-profile/1"
@@ -65,7 +66,8 @@ CATEGORIES: Mapping[str, str] = {"count": "Objects in the bin", "source": "Sourc
 class Profile:
     """`categories`: feature -> label -> photos; `measured`: feature -> photos in each bin of MEASURED.
 
-    `photos` that were counted, `known`: those whose looks are known, which alone are in `measured`.
+    `photos` that were counted, `known`: those whose looks are known, which alone are in `measured`. `worth`: how many
+    independent photos all are worth, see `observations`; None where their groups are unknown.
     """
 
     photos: int
@@ -73,6 +75,7 @@ class Profile:
     stored_side: int
     categories: Mapping[str, Mapping[str, int]]
     measured: Mapping[str, tuple[int, ...]]
+    worth: float | None = None
 
     def as_dict(self) -> dict[str, Any]:
         """Plain JSON data; the bins are written out, so that a reader needs no code."""
@@ -80,6 +83,7 @@ class Profile:
             "format": FORMAT,
             "photos": self.photos,
             "known": self.known,
+            "worth": self.worth,
             "stored_side": self.stored_side,
             "categories": {name: dict(numbers) for name, numbers in self.categories.items()},
             "measured": {
@@ -111,6 +115,7 @@ class Profile:
                     for name, feature in MEASURED.items()
                     if _fits(data["measured"].get(name), feature)
                 },
+                worth=None if data.get("worth") is None else float(data["worth"]),
             )
         except (KeyError, TypeError, AttributeError) as error:
             raise ValueError(f"not a profile of photos: {error!r}") from error
@@ -124,8 +129,11 @@ def _fits(found: Any, feature: Feature) -> bool:
     )
 
 
-def profile_of(counts: Iterable[int], sources: Iterable[str], rows: Rows, stored_side: int) -> Profile:
-    """Profile photos: the count and source of each, and its row of looks (`rows` [n], unknown ones among them)."""
+def profile_of(
+    counts: Iterable[int], sources: Iterable[str], rows: Rows, stored_side: int, groups: Indices | None = None
+) -> Profile:
+    """Profile photos: the count and source of each, its row of looks (`rows` [n], unknown ones among them), and the
+    number of its group (`groups` [n], None where that is unknown)."""
     by_count = Counter(counts)
     seen = rows[known(rows)]
     return Profile(
@@ -137,6 +145,7 @@ def profile_of(counts: Iterable[int], sources: Iterable[str], rows: Rows, stored
             "source": dict(sorted(Counter(sources).items())),
         },
         measured={name: _histogram(values, MEASURED[name].cuts) for name, values in features(seen).items()},
+        worth=None if groups is None else observations(groups),
     )
 
 

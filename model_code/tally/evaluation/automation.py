@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from tally.evaluation.proportions import bounds, running_observations
+from tally.data.observations import running_observations
+from tally.evaluation.proportions import bounds
 from tally.evaluation.scoring import Truth
 from tally.predictor import Probabilities
 

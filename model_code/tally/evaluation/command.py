@@ -1,7 +1,7 @@
 """python -m tally evaluate --champion-name NAME [--alpha 0.05 ...]
 
-Reads processing/input/{test,challenger,champion,baseline}, writes evaluation.json, predictions.csv and evaluation.html
-to processing/output/evaluation.
+Reads processing/input/{test,challenger,champion,baseline}, writes evaluation.json, predictions.csv, model_card.json,
+evaluation.html and drift.html to processing/output/evaluation.
 """
 
 import argparse
@@ -44,6 +44,7 @@ def main(argv: list[str], paths: MlPaths) -> None:
     out of range, or the output cannot be written.
     """
     arguments, settings = _parse(argv)
+    champion = arguments.champion_name
     split = Split.open(paths.processing_input("test"))
     truth = Truth.of(split)
     with tempfile.TemporaryDirectory(prefix="tally-models-") as scratch:
@@ -51,7 +52,7 @@ def main(argv: list[str], paths: MlPaths) -> None:
             name: unpack_model(paths.processing_input(name) / "model.tar.gz", Path(scratch) / name) for name in MODELS
         }
         split_check, doubts = check_split(directories, split)
-        drift = compare_deliveries(directories, split, arguments.champion_name)
+        drift = compare_deliveries(directories, split, champion, in_service=champion != BASELINE)
         scored = {name: score(name, directory, split) for name, directory in directories.items()}
         milliseconds = latencies(directories, split)
     bootstrap = GroupBootstrap(truth.group_numbers, arguments.seed)
@@ -78,7 +79,7 @@ def main(argv: list[str], paths: MlPaths) -> None:
         sources=source_check,
         split_check=split_check,
         drift=drift,
-        champion_name=arguments.champion_name,
+        champion_name=champion,
         warnings=(*doubts, *_warnings(split, scored), *_doubts(verdict, source_check), *drift.warnings),
     )
     document = evaluation.as_dict()
@@ -97,7 +98,7 @@ def _parse(argv: list[str]) -> tuple[argparse.Namespace, GateSettings]:
     help_texts = {
         "alpha": "significance level of the two-sided paired test",
         "max_macro_f1_drop": "how far macro-F1 may fall",
-        "max_recall_drop": "how far the recall of any one count may fall",
+        "max_recall_drop": "how far the recall of any one count may fall before a significant fall breaks the guard",
         "max_rmse_increase": "how far RMSE may rise, in objects",
         "latency_budget_ms": "most milliseconds for one photo, median",
         "gain_that_matters": "accuracy gain worth a release: decides between reject and underpowered",

@@ -1,6 +1,6 @@
 """What the evaluation says about the photos: did the new delivery drift, and do test photos only look new?"""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,6 @@ from tally.data.looks import Rows, known, read_looks
 from tally.data.near_duplicates import find_near_pairs
 from tally.data.shards import Photo, Split
 from tally.evaluation.drift import Comparison, compare, summary
-from tally.provenance import TrainedOn
 
 _LISTED = 100
 """Test photos that look like training photos: so many are in evaluation.json."""
@@ -82,50 +81,68 @@ class Drift:
         }
 
 
-def compare_deliveries(directories: Mapping[str, Path], split: Split, champion_name: str) -> Drift:
+def compare_deliveries(
+    directories: Mapping[str, Path], split: Split, champion_name: str, *, in_service: bool = True
+) -> Drift:
     """Compare what `directories["champion"]` and `["challenger"]` were trained on, and the test `split`.
 
+    A champion that is not `in_service` is a baseline, trained on this very delivery: nothing is compared with it.
     TallyError when what a model keeps of its photos is damaged.
     """
-    old, new = (Delivery.read(directories[name]) for name in ("champion", "challenger"))
-    notes = [
-        f"the {name} keeps no profile of its photos (no {DATA_FILE}; an older version of Tally trained it): drift "
-        "against it is unknown"
-        for name, delivery in (("champion", old), ("challenger", new))
-        if delivery is None
-    ]
+    new = Delivery.read(directories["challenger"])
+    old = Delivery.read(directories["champion"]) if in_service else None
+    notes = [] if in_service else ["no model is in service yet: there is nothing to compare this delivery with"]
+    for name, delivery in (("champion", old), ("challenger", new)):
+        if delivery is None and (in_service or name == "challenger"):
+            notes.append(
+                f"the {name} keeps no profile of its photos (no {DATA_FILE}; an older version of Tally trained it): "
+                "drift against it is unknown"
+            )
+        elif delivery and delivery.profiles["train"].worth is None:
+            notes.append(
+                f"the {name} does not keep the groups of its photos (an older version of Tally trained it): they are "
+                "taken as independent, so chance may look like drift"
+            )
     comparisons: dict[str, Comparison] = {}
     fresh = gone = None
     if old and new:
         title = f"What {champion_name} was trained on, and this delivery"
         comparisons["delivery"] = compare("delivery", title, old.profiles["train"], new.profiles["train"])
-        trained_on = TrainedOn.read(directories["champion"])
-        if trained_on is None:
-            notes.append("the champion does not tell which photos it was trained on: new ones cannot be told apart")
-        else:
-            added = new.without(trained_on.contents)
-            fresh = added.photos
-            gone = int((~np.isin(old.rows["content"][old.rows["train"]], new.rows["content"])).sum())
-            if 0 < fresh < new.profiles["train"].photos:
-                title = f"What {champion_name} was trained on, and the photos that are new since"
-                comparisons["new_photos"] = compare("new_photos", title, old.profiles["train"], added)
+        added = new.without(old.rows["content"])
+        fresh = added.photos
+        gone = int((~np.isin(old.rows["content"][old.rows["train"]], new.rows["content"])).sum())
+        if 0 < fresh < new.profiles["train"].photos:
+            title = f"What {champion_name} was trained on, and the photos that are new since"
+            comparisons["new_photos"] = compare("new_photos", title, old.profiles["train"], added)
     looks = read_looks(split)
     if new:
         title = "This delivery's train split and the test split"
         comparisons["test"] = compare("test", title, new.profiles["train"], split_profile(split, looks))
-    return Drift(comparisons, fresh, gone, _lookalikes(new, split, looks), tuple(notes))
+    lookalikes, left_out = _lookalikes(new, split, looks)
+    return Drift(comparisons, fresh, gone, lookalikes, (*notes, *left_out))
 
 
-def _lookalikes(delivery: Delivery | None, split: Split, looks: Rows) -> tuple[Lookalike, ...] | None:
-    """Test photos with the looks of a training photo, each once, with the nearest of those that were compared."""
+def _lookalikes(
+    delivery: Delivery | None, split: Split, looks: Rows
+) -> tuple[tuple[Lookalike, ...] | None, Sequence[str]]:
+    """Test photos with the looks of a training photo, each once, with the nearest of those that were compared; and
+    what was not compared, in words. None when looks are unknown."""
     if delivery is None or not known(looks).any() or not known(delivery.rows[delivery.rows["train"]]).any():
-        return None
+        return None, ()
     trained = np.flatnonzero(delivery.rows["contrast"] >= FLAT)
     asked = np.flatnonzero(looks["contrast"] >= FLAT)
     hashes = [
         np.concatenate([delivery.rows[name][trained], looks[name][asked]]) for name in ("rows_hash", "columns_hash")
     ]
     near = find_near_pairs(hashes[0], hashes[1])
+    left_out = []
+    if len(asked) < len(looks):
+        left_out.append(
+            f"{len(looks) - len(asked)} test photos could not be compared with the training photos (too flat, or "
+            "prepared by a version of Tally that did not measure their looks): look-alikes may be missing"
+        )
+    if not near.complete:
+        left_out.append("too many photos look the same to find all of them: look-alikes may be missing")
     crossing = np.flatnonzero((near.first < len(trained)) & (near.second >= len(trained)))
     found: dict[int, Lookalike] = {}
     for pair in crossing[np.argsort(near.distance[crossing], kind="stable")].tolist():
@@ -136,4 +153,4 @@ def _lookalikes(delivery: Delivery | None, split: Split, looks: Rows) -> tuple[L
             index, split.photos[index], int(row["content"]), int(row["count"]), side, int(near.distance[pair])
         )
         found.setdefault(index, alike)
-    return tuple(found[index] for index in sorted(found))
+    return tuple(found[index] for index in sorted(found)), left_out

@@ -3,8 +3,9 @@
 The population stability index: sum over bins of (actual - expected) * ln(actual / expected), shares each; below 0.1 is
 customarily stable, from 0.25 a large shift (N. Siddiqi, "Credit Risk Scorecards", 2006, ch. 10). With few photos it is
 above 0 by chance alone: without drift it is distributed as (1/n + 1/m) chi-squared with bins - 1 degrees of freedom
-(B. Yurdakul, "Statistical Properties of Population Stability Index", 2018), so only what exceeds its 95th percentile
-counts.
+(B. Yurdakul, "Statistical Properties of Population Stability Index", 2018). n and m are independent photos; photos of
+one group are alike, so they are what the photos are worth at least (`tally.data.observations`). Only what exceeds the
+percentile counts that 5% of comparisons without drift exceed in any of their features (Bonferroni).
 Beside it the Jensen-Shannon distance (base 2, from 0 to 1; J. Lin 1991), which empty bins do not upset.
 """
 
@@ -26,7 +27,8 @@ STABLE, CHANCE, SOME, MUCH, UNKNOWN = "stable", "chance", "moderate", "large", "
 LEVELS = (UNKNOWN, STABLE, CHANCE, SOME, MUCH)
 """From the least to the most alarming. `chance`: the index is high, but so it would be without drift."""
 
-_CONFIDENCE = 0.95
+_ERROR = 0.05
+"""Chance that a comparison without drift shows any."""
 
 Counts = npt.NDArray[np.int64]
 
@@ -98,8 +100,8 @@ def compare(name: str, title: str, before: Profile, after: Profile) -> Compariso
 
 def _category(name: str, title: str, before: Profile, after: Profile) -> FeatureDrift:
     labels = sorted({*before.categories[name], *after.categories[name]})
-    numbers = [tuple(profile.categories[name].get(label, 0) for label in labels) for profile in (before, after)]
-    return _drift(name, title, tuple(label or "(none)" for label in labels), *numbers)
+    old, new = (tuple(profile.categories[name].get(label, 0) for label in labels) for profile in (before, after))
+    return _drift(name, title, tuple(label or "(none)" for label in labels), old, new, _independent(before, after))
 
 
 def _measured(name: str, before: Profile, after: Profile) -> FeatureDrift:
@@ -114,15 +116,30 @@ def _measured(name: str, before: Profile, after: Profile) -> FeatureDrift:
     if reason:
         empty = (0,) * len(feature.labels)
         return FeatureDrift(name, feature.title, feature.labels, empty, empty, None, None, None, UNKNOWN, reason)
-    return _drift(name, feature.title, feature.labels, before.measured[name], after.measured[name])
+    numbers = before.measured[name], after.measured[name]
+    return _drift(name, feature.title, feature.labels, *numbers, _independent(before, after))
 
 
-def _drift(name: str, title: str, labels: tuple[str, ...], before: Sequence[int], after: Sequence[int]) -> FeatureDrift:
+def _independent(before: Profile, after: Profile) -> tuple[float, float]:
+    """What one photo of each is worth; 1 where groups are unknown."""
+    old, new = (1.0 if profile.worth is None else profile.worth / max(profile.photos, 1) for profile in (before, after))
+    return old, new
+
+
+def _drift(
+    name: str,
+    title: str,
+    labels: tuple[str, ...],
+    before: Sequence[int],
+    after: Sequence[int],
+    independent: tuple[float, float],
+) -> FeatureDrift:
     old, new = np.array(before, dtype=np.int64), np.array(after, dtype=np.int64)
     bins = (labels, tuple(before), tuple(after))
     if not old.sum() or not new.sum():
         return FeatureDrift(name, title, *bins, None, None, None, UNKNOWN, "there are no photos to compare")
-    psi, chance = population_stability_index(old, new), psi_by_chance(old, new)
+    psi = population_stability_index(old, new)
+    chance = psi_by_chance(old, new, independent, len(CATEGORIES) + len(MEASURED))
     return FeatureDrift(name, title, *bins, psi, chance, jensen_shannon(old, new), _level(psi, chance))
 
 
@@ -148,12 +165,18 @@ def population_stability_index(before: Counts, after: Counts) -> float:
     return float(((actual - expected) * np.log(actual / expected)).sum())
 
 
-def psi_by_chance(before: Counts, after: Counts) -> float:
-    """The index that 5% of samples of these sizes exceed though nothing drifts; photos are taken as independent."""
+def psi_by_chance(
+    before: Counts, after: Counts, independent: tuple[float, float] = (1.0, 1.0), features: int = 1
+) -> float:
+    """The index of photos per bin, [bins] each, that 5% of samples of these sizes exceed though nothing drifts.
+
+    One photo before and one after are worth so many `independent` ones; the 5% are shared by so many `features`.
+    """
     bins = int(((before + after) > 0).sum())
     if bins < 2:
         return 0.0
-    return float(chi2.ppf(_CONFIDENCE, bins - 1) * (1 / before.sum() + 1 / after.sum()))
+    n, m = before.sum() * independent[0], after.sum() * independent[1]
+    return float(chi2.ppf(1 - _ERROR / features, bins - 1) * (1 / n + 1 / m))
 
 
 def jensen_shannon(before: Counts, after: Counts) -> float:

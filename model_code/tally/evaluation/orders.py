@@ -11,7 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from tally.evaluation.proportions import bounds, observations
+from tally.data.observations import observations
+from tally.evaluation.proportions import bounds
 from tally.evaluation.scoring import Truth
 from tally.labels import COUNTS
 from tally.predictor import Probabilities

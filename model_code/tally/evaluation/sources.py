@@ -7,8 +7,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from tally.data.observations import observations
 from tally.evaluation.bootstrap import GroupBootstrap, interval
-from tally.evaluation.proportions import bounds, observations
+from tally.evaluation.proportions import bounds
 from tally.evaluation.rules import Rules
 from tally.evaluation.scoring import Truth
 from tally.labels import COUNTS
