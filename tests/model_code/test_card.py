@@ -26,7 +26,7 @@ TRAINED = description() | {
     "calibration": {"temperature": 1.25, "ece_before": 0.11, "ece_after": 0.03},
     "train_sha256": "a" * 64,
     "validation_sha256": "b" * 64,
-    "counts_by_source": {"abid": [50, 50, 10, 50, 50], "new": [50, 50, 200, 50, 50]},
+    "counts_by_source": {"abid": [100, 100, 10, 100, 100], "new": [5, 5, 190, 5, 5]},
     "versions": {"tally": "1.0"},
     "training_job": "train-1",
 }
@@ -111,7 +111,9 @@ def test_training_details_are_those_of_this_model(card: dict[str, Any]) -> None:
     found = {item["name"]: item["value"] for item in details["user_provided_training_metrics"]}
     assert found["best epoch: validation_accuracy"] == 0.5
     assert found["calibration: temperature"] == 1.25
-    assert "900 training and 100 validation photos" in card["training_details"]["training_observations"]
+    observations = card["training_details"]["training_observations"]
+    assert "900 training and 100 validation photos" in observations
+    assert "The logits are divided by a temperature" in observations
     assert card["model_overview"] == {
         "model_creator": "Tally, commit abc123",
         "model_artifact": ["s3://artifacts/executions/e1/challenger"],
@@ -157,8 +159,14 @@ def test_caveats_name_the_weakest_count_and_one_that_its_source_gives_away(card:
     assert text.startswith(
         f"Weakest on {worst['count']} objects: recall {worst['recall']:.2f} on {worst['photos']} test"
     )
-    assert "Of the 210 training photos with 3 objects 200 are from one source (new)" in text
+    assert "Of the 200 training photos with 3 objects 190 are from one source (new), which has 34% of all" in text
     assert "with 1 objects" not in text
+
+
+def test_one_large_source_gives_no_count_away(document: dict[str, Any]) -> None:
+    told = TRAINED | {"counts_by_source": {"large": [95, 95, 100, 95, 95], "small": [5, 5, 0, 5, 5]}}
+    card = json.loads(card_text(document, told, RECORD, Jobs()))
+    assert "from one source" not in card["additional_information"]["caveats_and_recommendations"]
 
 
 def test_an_evaluation_by_hand_of_a_bare_model_has_a_smaller_card_of_the_same_schema(tmp_path: Path) -> None:

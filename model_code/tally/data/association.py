@@ -1,5 +1,6 @@
 """How much the source of a photo says about its count: what a model could learn instead of counting."""
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -11,6 +12,9 @@ from tally.labels import COUNTS
 
 MEDIUM_EFFECT = 0.3
 """Cohen's w of a medium effect (J. Cohen, "Statistical Power Analysis for the Behavioral Sciences", 1988, ch. 7)."""
+
+_EXCESS = 0.5
+"""How much larger a source's share of one count must be than its share of all, for the source to tell the count."""
 
 _FEWEST = 30
 """Photos of a source from which its mix of counts is compared with the others'."""
@@ -39,6 +43,38 @@ class SourceEffect:
             "guess_without": round(self.guess_without, 4),
             "apart": {source: round(effect, 4) for source, effect in self.apart.items()},
         }
+
+
+@dataclass(frozen=True)
+class TellTale:
+    """A count of whose `total` photos `photos` are from one `source`, far more than its share `overall` of all."""
+
+    count: int
+    source: str
+    photos: int
+    total: int
+    overall: float
+
+
+def tell_tale_sources(origins: Mapping[tuple[str, int], int]) -> list[TellTale]:
+    """Counts that a model may recognise by their source, in the order of COUNTS, from photos per (source, count).
+
+    A source that is simply large tells nothing: what counts is its excess over its share of all photos.
+    """
+    by_source: Counter[str] = Counter()
+    for (source, _), photos in origins.items():
+        by_source[source] += photos
+    found = []
+    for count in COUNTS:
+        of_count = {source: origins.get((source, count), 0) for source in sorted(by_source)}
+        total = sum(of_count.values())
+        if not total:
+            continue
+        source = max(of_count, key=of_count.__getitem__)
+        overall = by_source[source] / by_source.total()
+        if of_count[source] / total - overall >= _EXCESS:
+            found.append(TellTale(count, source, of_count[source], total, overall))
+    return found
 
 
 def source_effect(origins: Mapping[tuple[str, int], int]) -> SourceEffect | None:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from tally.data.alike import Alike, find_alike, write_pairs
-from tally.data.association import MEDIUM_EFFECT, SourceEffect, source_effect
+from tally.data.association import MEDIUM_EFFECT, SourceEffect, TellTale, source_effect, tell_tale_sources
 from tally.data.files import make_folder, replacing, replacing_path
 from tally.data.findings import Findings
 from tally.data.grouping import SIDES
@@ -20,9 +20,6 @@ from tally.data.report_pictures import pictures
 from tally.data.sources import Source
 from tally.html import write_report
 from tally.labels import COUNTS
-
-_EXCESS = 0.5
-"""How much larger a source's share of one count must be than its share of all for a warning."""
 
 _ROWS = 300
 """Quarantined files and guard ids that the page lists; report.json lists all."""
@@ -118,32 +115,15 @@ def _class_warnings(found: Findings) -> list[str]:
         for side in SIDES
         if not found.counts[side, count]
     ]
-    origins = {origin for origin, _ in found.origins}
-    for count in COUNTS:
-        those = [origin for origin in origins if found.origins[origin, count]]
-        if len(those) == 1 < len(origins):
-            warnings.append(f"all photos of count {count} come from source {those[0]!r}: a model may learn the source")
-        elif excess := _nearly_one_source(found, count):
-            warnings.append(excess)
-    return warnings
+    return warnings + [_tell_tale_warning(found) for found in tell_tale_sources(found.origins)]
 
 
-def _nearly_one_source(found: Findings, count: int) -> str | None:
-    """A warning when one source holds a far larger share of a count's photos than of all."""
-    by_source: Counter[str] = Counter()
-    of_count: Counter[str] = Counter()
-    for (origin, label), photos in found.origins.items():
-        by_source[origin] += photos
-        of_count[origin] += photos * (label == count)
-    if not of_count.total():
-        return None
-    source, photos = of_count.most_common(1)[0]
-    share, overall = photos / of_count.total(), by_source[source] / by_source.total()
-    if share - overall < _EXCESS:
-        return None
+def _tell_tale_warning(found: TellTale) -> str:
+    if found.photos == found.total:
+        return f"all photos of count {found.count} come from source {found.source!r}: a model may learn the source"
     return (
-        f"{100 * share:.0f}% of the photos of count {count} come from source {source!r}, which holds "
-        f"{100 * overall:.0f}% of all: a model may learn the source"
+        f"{100 * found.photos / found.total:.0f}% of the photos of count {found.count} come from source "
+        f"{found.source!r}, which holds {100 * found.overall:.0f}% of all: a model may learn the source"
     )
 
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tally.data.association import tell_tale_sources
 from tally.evaluation.card_metrics import cut, evaluation_detail, given, is_number, listed
 from tally.labels import COUNTS
 
@@ -120,7 +121,7 @@ def _training(description: Json, training: Json, jobs: Jobs) -> Json:
     observations = (
         f"{photos.get('train', '?')} training and {photos.get('validation', '?')} validation photos, split by bin. "
         f"{len(history) or settings.get('epochs', '?')} epochs; the weights of the epoch with the best validation "
-        "accuracy were kept. The probabilities are divided by a temperature fitted on the validation photos. "
+        "accuracy were kept. The logits are divided by a temperature fitted on the validation photos. "
         f"SHA-256 of the training photos {description.get('train_sha256', 'unknown')}, of the validation photos "
         f"{description.get('validation_sha256', 'unknown')}."
     )
@@ -152,15 +153,17 @@ def _caveats(document: Json, description: Json) -> Iterator[str]:
     worst = min((row for row in rows if row["photos"]), key=lambda row: row["recall"])
     yield f"Weakest on {worst['count']} objects: recall {worst['recall']:.2f} on {worst['photos']} test photos."
     by_source: Json = description.get("counts_by_source") or {}
-    for index, count in enumerate(COUNTS):
-        numbers = {source: counts[index] for source, counts in by_source.items()}
-        total, most = sum(numbers.values()), max(numbers.values(), default=0)
-        if len(numbers) > 1 and total and most / total > 0.9:
-            source = max(numbers, key=numbers.__getitem__)
-            yield (
-                f"Of the {total} training photos with {count} objects {most} are from one source ({cut(source, 60)}): "
-                "that count may be recognised by its source."
-            )
+    origins = {
+        (source, count): photos
+        for source, counts in by_source.items()
+        for count, photos in zip(COUNTS, counts, strict=True)
+    }
+    for found in tell_tale_sources(origins):
+        yield (
+            f"Of the {found.total} training photos with {found.count} objects {found.photos} are from one source "
+            f"({cut(found.source, 60)}), which has {100 * found.overall:.0f}% of all: that count may be recognised by "
+            "its source."
+        )
     yield _CEILING
     yield "Photos of one bin lie on one side of the split; photos of other warehouses were not tested."
 

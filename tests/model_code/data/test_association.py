@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.stats import contingency
 
-from tally.data.association import cramers_v, source_effect
+from tally.data.association import TellTale, cramers_v, source_effect, tell_tale_sources
 
 TABLES = [
     [[10, 20, 30, 5, 5], [30, 5, 10, 20, 5], [7, 7, 7, 7, 7]],
@@ -53,3 +53,12 @@ def test_equal_mixes_have_no_effect_and_a_source_of_few_photos_is_not_named() ->
 def test_one_source_alone_is_no_question() -> None:
     assert source_effect({("", 1): 5, ("", 2): 5}) is None
     assert source_effect({("a", 1): 5, ("b", 1): 5}) is None
+
+
+def test_a_count_that_comes_from_one_source_is_told_and_a_large_source_is_not() -> None:
+    large = {("large", count): 95 for count in range(1, 6)} | {("small", count): 5 for count in range(1, 6)}
+    assert tell_tale_sources(large) == []
+    assert tell_tale_sources(large | {("small", 2): 0}) == [], "all of the twos are from where nearly all photos are"
+    odd = {("even", count): 100 for count in (1, 2, 4, 5)} | {("even", 3): 10, ("odd", 3): 90}
+    assert tell_tale_sources(odd) == [TellTale(3, "odd", 90, 100, 90 / 500)]
+    assert tell_tale_sources({}) == []
