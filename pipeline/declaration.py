@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from pipeline.parameters import Parameter, Value, check_together, table
+from pipeline.parameters import DEFAULT_BATCH_SIZE, Parameter, Value, check_together, table
 from pipeline.sdk import ParameterFloat, ParameterInteger, ParameterString
 from pipeline.search import SearchSpace
 
@@ -12,13 +12,21 @@ class Parameters:
     """Every parameter of the pipeline by name, in the order they are declared.
 
     `defaults` replaces defaults by name; ValueError names a parameter that there is not, a value it cannot have, or two
-    that do not go together. `gpu` as in `pipeline.parameters.table`; `space` is what the tuning job searches.
+    that do not go together. `gpu` as in `pipeline.parameters.table`; `space` is what the tuning job searches, and
+    `batch_size` what training jobs get where it does not search that.
     """
 
-    def __init__(self, space: SearchSpace, defaults: Mapping[str, Value] | None = None, *, gpu: bool = True) -> None:
+    def __init__(
+        self,
+        space: SearchSpace,
+        defaults: Mapping[str, Value] | None = None,
+        *,
+        gpu: bool = True,
+        batch_size: int = DEFAULT_BATCH_SIZE,
+    ) -> None:
         known = table(gpu=gpu)
         changed = {name: _checked(known, name, value) for name, value in (defaults or {}).items()}
-        check_together(changed, space, gpu=gpu)
+        check_together(changed, space, gpu=gpu, batch_size=batch_size)
         self._declared = {name: _declare(item, changed.get(name, item.default)) for name, item in known.items()}
 
     def __getitem__(self, name: str) -> Any:

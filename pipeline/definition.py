@@ -14,6 +14,7 @@ import boto3
 
 from pipeline import sdk
 from pipeline.declaration import Parameters
+from pipeline.parameters import DEFAULT_BATCH_SIZE
 from pipeline.requests import Requests
 from pipeline.settings import PipelineSettings
 from pipeline.steps import InvokeStep, JobStep, ProcessingStep, RegisterStep, TrainingStep, TuningStep
@@ -54,7 +55,12 @@ class _Graph:
 
     def __init__(self, settings: PipelineSettings) -> None:
         self.settings = settings
-        self.parameters = Parameters(settings.space, settings.parameters, gpu=settings.gpu)
+        self.parameters = Parameters(
+            settings.space,
+            settings.parameters,
+            gpu=settings.gpu,
+            batch_size=int(settings.hyperparameters.get("batch_size", DEFAULT_BATCH_SIZE)),
+        )
         self.requests = Requests(settings)
         self.evaluation_file = sdk.PropertyFile(name="Evaluation", output_name="evaluation", path=EVALUATION_FILE)
 

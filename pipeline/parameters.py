@@ -34,6 +34,9 @@ GPUS = {
     "ml.p5.48xlarge": 8,
 }
 GPU_INSTANCES = list(GPUS)
+DEFAULT_BATCH_SIZE = 32
+"""Photos a step over all ranks where neither the search nor a fixed hyperparameter says, as
+`tally.settings.TrainingSettings` has it; a test compares."""
 # Classifiers of torchvision; a test compares. Of any other name TrainBaseline would fail after Preprocess is done.
 BACKBONES = (
     *("alexnet", "convnext_base", "convnext_large", "convnext_small", "convnext_tiny"),
@@ -174,21 +177,26 @@ def check(name: str, value: object, *, gpu: bool = True) -> Value:
     return parameter.parse(value) if isinstance(value, str) else parameter.check(value)
 
 
-def check_together(values: Mapping[str, Value], space: SearchSpace, *, gpu: bool = True) -> None:
+def check_together(
+    values: Mapping[str, Value], space: SearchSpace, *, gpu: bool = True, batch_size: int = DEFAULT_BATCH_SIZE
+) -> None:
     """ValueError names parameters that do not go with each other; `values` replace defaults by name.
 
-    Ranks share every batch, so that their number must divide each batch size that `space` may choose.
+    Ranks share every batch, so that their number must divide each batch size that `space` may choose, or `batch_size`
+    where it chooses none.
     """
     full = {name: item.default for name, item in table(gpu=gpu).items()} | dict(values)
     jobs, parallel = int(full["HpoJobs"] or 0), int(full["HpoParallelism"] or 0)
     if parallel > jobs:
         raise ValueError(f"HpoParallelism is {parallel}; it must be at most HpoJobs, which is {jobs}")
+    sizes = space.batch_sizes or (batch_size,)
+    chosen = "which the search may choose" if space.batch_sizes else "which the search leaves as it is"
     for step in ("Tune", "Train"):
         count, kind = int(full[f"{step}InstanceCount"] or 0), str(full[f"{step}InstanceType"])
         ranks = count * GPUS.get(kind, 1)
-        if odd := [size for size in space.batch_sizes if size % ranks]:
+        if odd := [size for size in sizes if size % ranks]:
             each = f" with {GPUS[kind]} GPUs each" if GPUS.get(kind, 1) > 1 else ""
             raise ValueError(
                 f"{step}InstanceCount is {count}{each}: {ranks} ranks cannot share a batch of {odd[0]} photos, "
-                f"which the search may choose; their number must divide {', '.join(map(str, space.batch_sizes))}"
+                f"{chosen}; their number must divide {', '.join(map(str, sizes))}"
             )

@@ -14,7 +14,10 @@ _MOST_RANGES = 30  # hyperparameters that a tuning job may search, "Resource Lim
 
 @dataclass(frozen=True)
 class Span:
-    """Every number from `low` to `high`; `logarithmic`: tried evenly by its logarithm."""
+    """Every number from `low` to `high`, only whole ones when both are ints: Span(1, 20) never tries 7.3.
+
+    `logarithmic`: tried evenly by its logarithm.
+    """
 
     low: float
     high: float
@@ -25,6 +28,11 @@ class Span:
         if self.logarithmic and not 0 < self.low < self.high:
             return f"is ({self.low}, {self.high}); a logarithmic range needs 0 < low < high"
         return None if self.low < self.high else f"is ({self.low}, {self.high}); a range needs low < high"
+
+    @property
+    def whole(self) -> bool:
+        """Whether only whole numbers are tried."""
+        return isinstance(self.low, int) and isinstance(self.high, int)
 
     def ends(self) -> tuple[str, ...]:
         """The lowest and the highest value, as hyperparameters hold them."""
@@ -59,6 +67,8 @@ class SearchSpace:
         for name, item in self.ranges.items():
             if problem := item.problem():
                 raise ValueError(f"search space '{name}' {problem}")
+        if isinstance(self.ranges.get("batch_size"), Span):
+            raise ValueError("search space 'batch_size' is a range; it must be choices: ranks have to divide each")
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -67,29 +77,33 @@ class SearchSpace:
 
     @property
     def batch_sizes(self) -> tuple[int, ...]:
-        """Global batch sizes that a trial may get; empty when they are not searched as choices."""
+        """Global batch sizes that a trial may get; empty when they are not searched."""
         found = self.ranges.get("batch_size")
         return tuple(int(value) for value in found.values) if isinstance(found, Choice) else ()
 
     def request(self) -> dict[str, list[dict[str, Any]]]:
         """ParameterRanges of CreateHyperParameterTuningJob."""
-        spans = {name: item for name, item in self.ranges.items() if isinstance(item, Span)}
         choices = {name: item for name, item in self.ranges.items() if isinstance(item, Choice)}
         found: dict[str, list[dict[str, Any]]] = {
-            "ContinuousParameterRanges": [
-                {
-                    "Name": name,
-                    "MinValue": repr(item.low),
-                    "MaxValue": repr(item.high),
-                    "ScalingType": "Logarithmic" if item.logarithmic else "Linear",
-                }
-                for name, item in spans.items()
-            ],
+            "ContinuousParameterRanges": self._spans(whole=False),
+            "IntegerParameterRanges": self._spans(whole=True),
             "CategoricalParameterRanges": [
                 {"Name": name, "Values": list(item.ends())} for name, item in choices.items()
             ],
         }
         return {kind: items for kind, items in found.items() if items}
+
+    def _spans(self, *, whole: bool) -> list[dict[str, Any]]:
+        return [
+            {
+                "Name": name,
+                "MinValue": repr(item.low),
+                "MaxValue": repr(item.high),
+                "ScalingType": "Logarithmic" if item.logarithmic else "Linear",
+            }
+            for name, item in self.ranges.items()
+            if isinstance(item, Span) and item.whole is whole
+        ]
 
 
 def usual_space(pretrained: bool) -> SearchSpace:
@@ -103,7 +117,7 @@ FINE_TUNING = SearchSpace(
         "weight_decay": Span(1e-5, 1e-1, logarithmic=True),
         "batch_size": Choice((32, 64, 128)),  # photos a step over all instances
         "dropout": Choice((0.0, 0.2, 0.4)),
-        "freeze": Choice(("none", "backbone", "all_but_last_stage")),
+        "freeze": Choice(("none", "early", "all_but_last_stage", "backbone")),
     }
 )
 FROM_SCRATCH = SearchSpace(

@@ -4,7 +4,7 @@ import threading
 import pytest
 
 from local.errors import StepError
-from local.jobs.ranges import distributions
+from local.jobs.ranges import distributions, for_container
 from local.jobs.search import Search
 from local.jobs.training import run_training_job
 from local.jobs.tuning import run_tuning_job
@@ -122,6 +122,12 @@ def search_values(seed, strategy="Bayesian", order=None):
 def test_the_same_seed_tries_the_same_values(strategy):
     assert search_values(3, strategy) == search_values(3, strategy)
     assert search_values(3, strategy) != search_values(4, strategy)
+
+
+def test_a_whole_number_range_gives_trials_whole_numbers():
+    values = [for_container(value)["n"] for value in search_values(0, "Random")]
+    assert set(values) <= {"1", "2", "3", "4", "5"}
+    assert len(set(values)) > 2
 
 
 def test_values_do_not_depend_on_which_trial_ends_first(workspace_for, job, tmp_path):

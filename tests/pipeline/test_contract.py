@@ -9,11 +9,11 @@ import pytest
 
 from pipeline.definition import SUMMARY
 from pipeline.metrics import METRICS, OBJECTIVE, metric_definitions
-from pipeline.parameters import BACKBONES, table
-from pipeline.search import FINE_TUNING, FROM_SCRATCH
+from pipeline.parameters import BACKBONES, DEFAULT_BATCH_SIZE, table
+from pipeline.search import FINE_TUNING, FROM_SCRATCH, Choice
 from tally.errors import TallyError
 from tally.gate import GateSettings, decide
-from tally.settings import TrainingSettings
+from tally.settings import FREEZE, TrainingSettings
 from tests.pipeline.walk import steps
 
 # As `tally.trainer` prints it; the numbers are in every form that `:.6g` has.
@@ -68,6 +68,17 @@ def test_training_accepts_every_end_of_the_search_space(space: Any) -> None:
         for text in item.ends():
             read = getattr(TrainingSettings.from_hyperparameters({name: text}), name)
             assert type(read)(text) == read
+
+
+def test_the_batch_that_ranks_share_by_default_is_the_trainers() -> None:
+    assert TrainingSettings().batch_size == DEFAULT_BATCH_SIZE
+
+
+def test_the_search_can_choose_every_freezing_that_the_trainer_knows() -> None:
+    """The measured recipe freezes early layers: a search without that choice could never come to it."""
+    choices = FINE_TUNING.ranges["freeze"]
+    assert isinstance(choices, Choice)
+    assert sorted(choices.values) == sorted(FREEZE)
 
 
 def test_the_gate_parameters_default_to_the_gates_own_values(definition: dict[str, Any]) -> None:

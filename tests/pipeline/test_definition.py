@@ -283,6 +283,16 @@ def test_fixed_hyperparameters_and_a_search_space_reach_every_training_job() -> 
     ]
 
 
+def test_a_range_between_whole_numbers_tries_whole_numbers_only() -> None:
+    space = SearchSpace({"lr": Span(0.1, 1), "warmup_epochs": Span(1, 20, logarithmic=True)})
+    tune = step(build(example_settings(search_space=space)), "Tune")["Arguments"]
+    ranges = tune["HyperParameterTuningJobConfig"]["ParameterRanges"]
+    assert ranges["IntegerParameterRanges"] == [
+        {"Name": "warmup_epochs", "MinValue": "1", "MaxValue": "20", "ScalingType": "Logarithmic"}
+    ]
+    assert [item["Name"] for item in ranges["ContinuousParameterRanges"]] == ["lr"]
+
+
 # A misspelt property
 
 

@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from pipeline import build
+from pipeline.parameters import DEFAULT_BATCH_SIZE
 from pipeline.search import FINE_TUNING, FROM_SCRATCH, Choice, SearchSpace, Span
 from pipeline.settings import Limits, example_settings
 
@@ -41,9 +42,17 @@ def test_limits_are_at_least_one() -> None:
         ({"emd": Span(1.0, 1.0)}, "'emd' is .*; a range needs low < high"),
         ({"freeze": Choice(())}, "'freeze' has 0 choices"),
         ({"batch_size": Choice(tuple(range(31)))}, "'batch_size' has 31 choices"),
+        ({"batch_size": Span(32, 128)}, "'batch_size' is a range; it must be choices: ranks have to divide each"),
         ({}, "has 0 hyperparameters; it must have 1 to 30"),
     ],
-    ids=["zero in a logarithmic range", "an empty range", "no choice", "too many choices", "nothing to search"],
+    ids=[
+        "zero in a logarithmic range",
+        "an empty range",
+        "no choice",
+        "too many choices",
+        "batches",
+        "nothing to search",
+    ],
 )
 def test_a_search_space_that_sagemaker_would_refuse_is_refused(ranges: Any, message: str) -> None:
     with pytest.raises(ValueError, match=message):
@@ -89,6 +98,27 @@ WRONG_PARAMETERS: list[tuple[dict[str, Any], str]] = [
 def test_a_wrong_default_of_a_parameter_is_refused(parameters: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         build(example_settings(parameters=parameters))
+
+
+SEARCHED_ELSEWHERE = SearchSpace({"lr": Span(1e-4, 1e-2)})
+
+
+@pytest.mark.parametrize(
+    ("fixed", "size"), [({}, DEFAULT_BATCH_SIZE), ({"batch_size": "16"}, 16)], ids=["default", "fixed"]
+)
+def test_ranks_share_the_batch_that_is_not_searched(fixed: dict[str, str], size: int) -> None:
+    message = f"3 ranks cannot share a batch of {size} photos, which the search leaves as it is; .* must divide {size}"
+    with pytest.raises(ValueError, match=message):
+        build(
+            example_settings(
+                search_space=SEARCHED_ELSEWHERE, hyperparameters=fixed, parameters={"TrainInstanceCount": 3}
+            )
+        )
+
+
+def test_a_batch_that_is_fixed_fits_as_many_ranks_as_divide_it() -> None:
+    fixed, parameters = {"batch_size": "48"}, {"TrainInstanceCount": 3}
+    build(example_settings(search_space=SEARCHED_ELSEWHERE, hyperparameters=fixed, parameters=parameters))
 
 
 def test_defaults_of_parameters_replace_those_of_the_pipeline_and_nothing_else(definition: dict[str, Any]) -> None:
