@@ -54,16 +54,20 @@ def class_columns(answers: npt.NDArray[np.float64], true: npt.NDArray[np.int64])
 
 
 def figures(sums: npt.ArrayLike, *, balanced: bool) -> Mapping[str, Floats]:
-    """FIGURES from summed `class_columns` [..., 25] -> each [...]; balanced: as if each count were equally frequent.
+    """FIGURES from summed `class_columns` [..., 25] -> each [...], see `means`. RMSE and MAE are in objects."""
+    right, within, absolute, squared = np.moveaxis(means(sums, balanced=balanced), -1, 0)
+    return {"accuracy": right, "within_1": within, "mae": absolute, "rmse": np.sqrt(squared)}
 
-    Counts without photos do not count. RMSE and MAE are in objects.
+
+def means(sums: npt.ArrayLike, *, balanced: bool) -> Floats:
+    """Means over photos of k - 1 columns -> [..., k - 1], from sums [..., 5 k]: for each count photos, then columns.
+
+    Balanced: as if each count were equally frequent. Counts without photos do not count.
     """
     table = np.asarray(sums, dtype=np.float64)
     table = table.reshape(*table.shape[:-1], len(COUNTS), -1)
-    photos = table[..., :1]
+    photos, columns = table[..., :1], table[..., 1:]
     if balanced:
-        means = np.divide(table, photos, out=np.zeros_like(table), where=photos > 0)
-        right, within, absolute, squared = np.moveaxis(means[..., 1:].sum(axis=-2) / (photos > 0).sum(axis=-2), -1, 0)
-    else:
-        right, within, absolute, squared = np.moveaxis(table[..., 1:].sum(axis=-2) / photos.sum(axis=-2), -1, 0)
-    return {"accuracy": right, "within_1": within, "mae": absolute, "rmse": np.sqrt(squared)}
+        by_count = np.divide(columns, photos, out=np.zeros_like(columns), where=photos > 0)
+        return np.asarray(by_count.sum(axis=-2) / (photos > 0).sum(axis=-2))
+    return np.asarray(columns.sum(axis=-2) / photos.sum(axis=-2))

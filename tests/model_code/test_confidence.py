@@ -113,6 +113,18 @@ def test_a_calibrated_model_lies_on_the_diagonal_and_an_overconfident_one_below(
         assert (len(outside) > 5) is below
 
 
+def test_the_interval_of_ece_is_not_raised_by_resampling() -> None:
+    generator = np.random.default_rng(4)
+    held = []
+    for _ in range(20):
+        confidence = generator.uniform(0.3, 1, 300)
+        truth = truth_of(np.where(generator.random(300) < confidence - 0.05, 0, 1))
+        scored = Scored("model", {}, sure_of(np.zeros(300, dtype=int), confidence))
+        sides = assess("x", scored, truth, GroupBootstrap(truth.group_numbers, seed=0, replicates=100), 1.0).intervals
+        held.append(sides["ece"].low <= 0.05 <= sides["ece"].high)
+    assert np.mean(held) > 0.7
+
+
 def test_automation_by_hand() -> None:
     # From the surest photo on: right, right, wrong, right; the last two share a confidence.
     found = automate(sure_of([0, 1, 2, 3], [0.9, 0.8, 0.6, 0.6]), truth_of([0, 1, 0, 3]))
@@ -220,7 +232,7 @@ def test_orders_are_decided_as_the_api_decides_them() -> None:
         counted = tallied[situation]
         assert shares.questions == sum(counted.values())
         assert shares.share["pass"] == pytest.approx(counted["pass"] / shares.questions)
-        assert shares.share["check"] == pytest.approx(counted["review"] / shares.questions)
+        assert shares.share["review"] == pytest.approx(counted["review"] / shares.questions)
         assert shares.share["fail"] == pytest.approx(counted["fail"] / shares.questions)
         for name, (low, high) in shares.intervals.items():
             assert low <= shares.share[name] <= high
@@ -231,8 +243,8 @@ def test_orders_are_decided_as_the_api_decides_them() -> None:
 def test_a_perfect_model_passes_what_is_there_and_fails_everything_else() -> None:
     true = np.arange(50) % 5
     found = order_check(sure_of(true, np.full(50, 0.96)), truth_of(true))
-    assert found["as ordered"].share == {"pass": 1.0, "check": 0.0, "fail": 0.0}
-    assert found["one off"].share == {"pass": 0.0, "check": 0.0, "fail": 1.0}
+    assert found["as ordered"].share == {"pass": 1.0, "review": 0.0, "fail": 0.0}
+    assert found["one off"].share == {"pass": 0.0, "review": 0.0, "fail": 1.0}
     # What never happened may still happen. 30 photos are asked two such questions, 20 (of 1 and 5 objects) one.
     worth = (30 * 2 + 20) ** 2 / (30 * 2**2 + 20)
     assert found["one off"].intervals["pass"] == pytest.approx((0.0, 1 - 0.025 ** (1 / worth)))

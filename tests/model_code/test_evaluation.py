@@ -220,6 +220,12 @@ def test_a_model_that_sees_more_than_the_photos_hold_is_a_warning(tmp_path: Path
     assert warning.startswith("the test photos are stored with a long side of 32 pixels, the champion sees 64")
 
 
+def test_a_test_set_of_few_groups_is_a_warning(tmp_path: Path) -> None:
+    warnings = make_job(tmp_path, GOOD, photos_a_group=20).run()["warnings"]
+    (few,) = [text for text in warnings if "groups" in text]
+    assert few.startswith("the test photos are of 6 groups, fewer than 10: intervals mean little, add test photos of")
+
+
 @pytest.mark.parametrize("name", MODELS)
 def test_a_missing_model_is_refused(tmp_path: Path, name: str) -> None:
     job = make_job(tmp_path, GOOD)

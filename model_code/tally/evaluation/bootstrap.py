@@ -1,6 +1,7 @@
 """Intervals by resampling groups with replacement (Efron & Tibshirani 1993, ch. 13; the cluster bootstrap).
 
-Photos of one group are alike, so a group is drawn whole. All models see the same draws.
+Photos of one group are alike, so a group is drawn whole. All models see the same draws. Of few groups the draws are
+too alike: intervals are too narrow, and of one group they are a point.
 """
 
 from collections.abc import Callable, Mapping
@@ -13,6 +14,9 @@ from tally.labels import COUNTS
 from tally.metrics import Floats
 
 REPLICATES = 1000
+FEWEST_GROUPS = 10
+"""With fewer groups no interval is taken for proof of anything."""
+
 _CHUNK = 100
 """Replicates drawn at once: bounds memory for test sets of tens of thousands of groups."""
 
@@ -32,6 +36,7 @@ class GroupBootstrap:
     def __init__(self, group_numbers: npt.NDArray[np.int64], seed: int, replicates: int = REPLICATES) -> None:
         self._numbers = group_numbers
         self._groups = int(group_numbers.max()) + 1
+        self.few = self._groups < FEWEST_GROUPS
         self._seed = seed
         self._replicates = replicates
 

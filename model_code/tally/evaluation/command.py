@@ -15,7 +15,7 @@ from typing import Any
 from tally.data.shards import Split
 from tally.errors import TallyError
 from tally.evaluation.assessment import Assessment, assess, assess_answers
-from tally.evaluation.bootstrap import GroupBootstrap
+from tally.evaluation.bootstrap import FEWEST_GROUPS, GroupBootstrap
 from tally.evaluation.card import Jobs, card_text, read_training
 from tally.evaluation.deliveries import compare_deliveries
 from tally.evaluation.document import Evaluation, write_predictions
@@ -135,14 +135,20 @@ def _baselines(rules: Rules, truth: Truth, bootstrap: GroupBootstrap) -> dict[st
 def _doubts(verdict: Verdict, sources: SourceCheck) -> tuple[str, ...]:
     """What a reader of the verdict should know beside it."""
     found = []
+    if verdict.groups < FEWEST_GROUPS:
+        found.append(
+            f"the test photos are of {verdict.groups} groups, fewer than {FEWEST_GROUPS}: intervals mean little, add "
+            "test photos of other bins"
+        )
     if sources.explained:
         low, kind = min(
             (sources.raw.interval[0], "accuracy"), (sources.balanced.interval[0], "class-balanced accuracy")
         )
+        why = f"the interval of the challenger's gain over it in {kind} begins at {100 * low:+.1f} points"
         found.append(
             "the source of a photo alone could explain the accuracy: a rule that knows only the source reaches "
-            f"{100 * sources.raw.alone:.1f}% (class-balanced {100 * sources.balanced.alone:.1f}%), and the interval of "
-            f"the challenger's gain over it in {kind} begins at {100 * low:+.1f} points"
+            f"{100 * sources.raw.alone:.1f}% (class-balanced {100 * sources.balanced.alone:.1f}%), and "
+            + (why if low <= 0 else "the test set has too few groups to tell the challenger from it")
         )
     if verdict.gain * verdict.group_gain < 0:
         found.append(

@@ -13,7 +13,7 @@ from tally.evaluation.orders import DECISIONS, SITUATIONS
 from tally.html import chart
 
 POINTS = 400
-_COLORS = {"pass": "#1a7f4b", "check": "#d9dfe7", "fail": "#b3261e"}
+_COLORS = {"pass": "#1a7f4b", "review": "#d9dfe7", "fail": "#b3261e"}
 
 
 def reliability_chart(model: Assessment, study: Study) -> Markup:
@@ -114,7 +114,7 @@ def orders_chart(studies: Mapping[str, Study]) -> Markup:
             axes.barh(places, widths, left=left, color=_COLORS[decision], label=decision, height=0.7)
             for place, start, width in zip(places, left, widths, strict=True):
                 if width >= 7:
-                    color = INK if decision == "check" else "white"
+                    color = INK if decision == "review" else "white"
                     axes.text(start + width / 2, place, f"{width:.0f}", ha="center", va="center", color=color)
             left += widths
         axes.set(xlim=(0, 100), yticks=places, yticklabels=[name for name, _ in bars])

@@ -1,8 +1,9 @@
 """Does this bin hold what was ordered? The API's decision for an expected count, on photos whose count is known.
 
-A photo passes from PASS_PROBABILITY of the expected count on, fails up to FAIL_PROBABILITY, else a person checks: the
-API's own defaults (lambda/api/decisions.py; a test holds the two together). Every test photo is asked with its true
-count and with each of the four wrong ones.
+A photo passes from PASS_PROBABILITY of the expected count on, fails up to FAIL_PROBABILITY, else a person reviews it:
+the API's defaults (lambda/api/decisions.py; a test holds the two together), whatever a stage sets instead in
+api.pass_probability and api.fail_probability. Every test photo is asked with its true count and with each of the four
+wrong ones.
 """
 
 from collections.abc import Mapping
@@ -19,7 +20,8 @@ from tally.predictor import Probabilities
 
 PASS_PROBABILITY = 0.8
 FAIL_PROBABILITY = 0.05
-DECISIONS = ("pass", "check", "fail")
+DECISIONS = ("pass", "review", "fail")
+"""As the API calls them."""
 SITUATIONS = ("as ordered", "one off", "more off")
 """What the bin holds against what was expected: the same, one object more or less, two to four more or less."""
 

@@ -8,12 +8,12 @@ import numpy as np
 import numpy.typing as npt
 
 from tally.data.observations import observations
+from tally.decoding import means
 from tally.evaluation.bootstrap import GroupBootstrap, interval
 from tally.evaluation.proportions import bounds
 from tally.evaluation.rules import Rules
 from tally.evaluation.scoring import Truth
 from tally.labels import COUNTS
-from tally.metrics import Floats
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,8 @@ class Gain:
 
 @dataclass(frozen=True)
 class SourceCheck:
-    """`explained`: with several sources, and at least one of the gains, raw or class-balanced, not surely above 0.
+    """`explained`: with several sources, and at least one of the gains, raw or class-balanced, not surely above 0; of
+    fewer than FEWEST_GROUPS groups none is.
 
     Each measure is held against the rule that is best in it, see `Rules`.
     """
@@ -85,7 +86,7 @@ def check_sources(
         basis=rules.basis,
         raw=gains[0],
         balanced=gains[1],
-        explained=len(names) > 1 and any(gain.interval[0] <= 0 for gain in gains),
+        explained=len(names) > 1 and (bootstrap.few or any(gain.interval[0] <= 0 for gain in gains)),
         rows=tuple(sorted(rows, key=lambda row: (-row.photos, row.source))),
     )
 
@@ -126,18 +127,7 @@ def _gain(
     columns = np.zeros((len(truth.true), len(COUNTS), 3))
     columns[np.arange(len(truth.true)), truth.true] = np.stack([np.ones_like(model), model, alone], axis=1)
     flat = columns.reshape(len(columns), -1)
-    right_model, right_alone = _accuracies(flat.sum(axis=0), balanced=balanced)
-    replicates = _accuracies(bootstrap.sums(flat), balanced=balanced)
-    found = interval(replicates[0] - replicates[1])
+    right_model, right_alone = means(flat.sum(axis=0), balanced=balanced)
+    replicates = means(bootstrap.sums(flat), balanced=balanced)
+    found = interval(replicates[..., 0] - replicates[..., 1])
     return Gain(float(right_alone), float(right_model - right_alone), (found.low, found.high))
-
-
-def _accuracies(sums: Floats, *, balanced: bool) -> tuple[Floats, Floats]:
-    table = sums.reshape(*sums.shape[:-1], len(COUNTS), 3)
-    photos = table[..., :1]
-    if balanced:
-        recalls = np.divide(table, photos, out=np.zeros_like(table), where=photos > 0)
-        means = recalls.sum(axis=-2) / (photos > 0).sum(axis=-2)
-    else:
-        means = table.sum(axis=-2) / photos.sum(axis=-2)
-    return means[..., 1], means[..., 2]
