@@ -113,8 +113,8 @@ e2e: .venv/installed $(CDK) ## whole loops, slow
 	$(BIN)/pytest -m e2e -n 2 --dist=loadfile
 
 compare-recipes: .venv/installed ## the default recipe against a plain fine-tune, hours: DATA=../photos WEIGHTS=file.pth
-	@$(BIN)/python -m benchmarks.recipes $(call given,$(RECIPE_VARIABLES)) \
-		$(if $(findstring command,$(origin SHUFFLE_LABELS)),--shuffle-labels) \
+	@PYTHONPATH=model_code $(BIN)/python -m benchmarks.recipes $(call given,$(RECIPE_VARIABLES)) \
+		$(and $(findstring command,$(origin SHUFFLE_LABELS)),$(filter 1,$(SHUFFLE_LABELS)),--shuffle-labels) \
 		$(if $(findstring command,$(origin SHARE)),--share $(foreach share,$(SHARE),$(call quoted,$(share))))
 
 bench: .venv/installed ## what the API's function adds to fetch and model, and the memory it takes; on a quiet machine

@@ -1,6 +1,6 @@
 """How often tests of paired answers in groups call a challenger better or worse, by simulation (docs/adr/0016).
 
-    python -m benchmarks.gate_tests [--runs 2000]
+    PYTHONPATH=model_code python -m benchmarks.gate_tests [--runs 2000]
 
 Rows are ways in which groups come about. Where the true gain over photos is 0 a test at alpha 0.05 may reject 5% of the
 time; in the rows "gain" more is better. `tally` is the gate's own test; the others are what it could be instead.

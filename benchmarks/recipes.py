@@ -1,8 +1,8 @@
 """Does the default recipe hold what is demanded of it? `make compare-recipes` trains and answers.
 
-    python -m benchmarks.recipes --data ../photos --weights mobilenet_v2.pth --backbone mobilenet_v2
-    python -m benchmarks.recipes --shuffle-labels ...      the control: permuted labels
-    python -m benchmarks.recipes --share 0.25 0.5 1 ...    the learning curve
+    PYTHONPATH=model_code python -m benchmarks.recipes --data ../photos --weights net.pth --backbone mobilenet_v2
+    PYTHONPATH=model_code python -m benchmarks.recipes --shuffle-labels ...      the control: permuted labels
+    PYTHONPATH=model_code python -m benchmarks.recipes --share 0.25 0.5 1 ...    the learning curve
 
 Runs the containers' jobs as the platform does, one after another. Ctrl-C leaves what is done, and the same command goes
 on from there. Ends with 1 when something does not hold.

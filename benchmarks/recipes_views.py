@@ -11,7 +11,6 @@ the labels that lie in the tars beside the photos are read by nobody.
 import hashlib
 import json
 import random
-import re
 import shutil
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -21,13 +20,12 @@ from typing import Any
 from benchmarks.recipes_jobs import SPLITS, Splits
 from local.files import digest, write_json
 from local.jobs.tree import link_or_copy
+from tally.data.grouping import REACH, parse_id
 
 Photo = dict[str, Any]  # a line of a manifest
 Contents = dict[str, tuple[str, list[Photo]]]  # split -> the split whose shards hold its photos, and the photos
 
 DEVELOPMENT_SHARE = 0.125  # of the train split, to choose epochs and temperature on while validation is judged
-_REACH = 2  # ids at most this far apart may show the same bin, as `tally.data.grouping` has it
-_ID = re.compile(r"(.*?)([0-9]+)", re.ASCII | re.DOTALL)
 
 
 def shuffled_labels(splits: Splits, folder: Path, seed: int) -> Splits:
@@ -98,13 +96,12 @@ def _first_groups(photos: Sequence[Photo], share: float, order: str) -> list[Pho
 
 
 def _place(photo_id: str) -> tuple[str, int]:
-    match = _ID.fullmatch(photo_id)
-    return (match[1], int(match[2])) if match else (photo_id, -_REACH)
+    return parse_id(photo_id) or (photo_id, -REACH)
 
 
 def _neighbours(photo_id: str) -> list[tuple[str, int]]:
     prefix, number = _place(photo_id)
-    return [(prefix, number + step) for step in range(-_REACH, _REACH + 1)]
+    return [(prefix, number + step) for step in range(-REACH, REACH + 1)]
 
 
 def _view(splits: Splits, folder: Path, what: tuple[object, ...], contents: Callable[[], Contents]) -> Splits:

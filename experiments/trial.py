@@ -1,6 +1,6 @@
 """Train one recipe on a part of the development photos and judge it on the rest.
 
-    python -m experiments.trial --shards DIR --weights FILE --name wide softening=1 image_size=256
+    PYTHONPATH=model_code python -m experiments.trial --shards DIR --weights FILE --name wide softening=1 image_size=256
 
 DIR is what Preprocess wrote. `key=value` are hyperparameters of a training job; --cutmix and --start-size are
 candidates that the platform does not have. A row is added to --results, and printed.

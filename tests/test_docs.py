@@ -1,5 +1,6 @@
 """The documents say only what exists: targets, options, parameters, files."""
 
+import ast
 import os
 import re
 import shlex
@@ -12,6 +13,10 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
+MODULES = sorted(file for folder in ("benchmarks", "experiments") for file in (ROOT / folder).glob("*.py"))
+COMMAND = (
+    r"(?:PYTHONPATH=(\S+) )?\S*python -m ((?:local|ops|infra|pipeline|tally|benchmarks|experiments)[\w.]*)([^\n|]*)"
+)
 MAKEFILE = (ROOT / "Makefile").read_text()
 RUN_VARIABLES = re.findall(r"[A-Z_0-9]+", MAKEFILE.split("RUN_VARIABLES :=")[1].split("\n#")[0])
 OPS_VARIABLES = re.findall(r"[A-Z_0-9]+", MAKEFILE.split("OPS_VARIABLES :=")[1].split("\n")[0])
@@ -20,16 +25,18 @@ MAKE_VARIABLES = {*RUN_VARIABLES, *OPS_VARIABLES, *RECIPE_VARIABLES, "SHUFFLE_LA
 
 
 @cache
-def help_text(module: str, *command: str) -> str:
+def help_text(module: str, *command: str, path: str = "") -> str:
     return subprocess.run(
         [sys.executable, "-m", module, *command, "--help"],
-        cwd=ROOT, capture_output=True, text=True, check=True,
+        cwd=ROOT, env=os.environ | {"PYTHONPATH": path}, capture_output=True, text=True, check=True,
     ).stdout  # fmt: skip
 
 
 def code(page: Path) -> str:
-    """Code blocks and inline code of a page."""
+    """Code blocks and inline code of a page; of a module its docstring, which says how to run it."""
     text = page.read_text()
+    if page.suffix == ".py":
+        return ast.get_docstring(ast.parse(text)) or ""
     return "\n".join(re.findall(r"```\w*\n(.*?)```", text, re.S) + re.findall(r"`([^`\n]+)`", text))
 
 
@@ -51,20 +58,25 @@ def test_files_that_are_named_exist(page: Path) -> None:
     for name in named:
         assert (page.parent / name).exists(), f"{page.name} links to {name}"
     for name in re.findall(
-        r"`((?:docs|model_code|pipeline|infra|ops|local|lambda|tests|requirements)/[\w./-]+)`", page.read_text()
+        r"`((?:docs|model_code|pipeline|infra|ops|local|lambda|tests|requirements|benchmarks|experiments)/[\w./-]+)`",
+        page.read_text(),
     ):
         assert (ROOT / name).exists(), f"{page.name} names {name}"
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+@pytest.mark.parametrize("page", [*PAGES, *MODULES], ids=lambda page: str(page.relative_to(ROOT)))
 def test_options_of_our_commands_exist(page: Path) -> None:
-    for module, rest in re.findall(r"python -m ((?:local|ops|infra|pipeline|tally)[\w.]*)([^\n|]*)", code(page)):
+    for path, module, rest in re.findall(COMMAND, code(page).replace("\\\n", " ")):
         words = rest.split()
         commands = [word for word in words[:1] if re.fullmatch(r"[a-z]+", word)]
+        options = re.findall(r"--[a-z-]+", rest)
         if module == "tally":
             continue  # its options are tested with the container
-        text = help_text(module, *commands)
-        for option in re.findall(r"--[a-z-]+", rest):
+        if module.startswith(("benchmarks", "experiments")) and not options:  # some have no --help
+            assert (ROOT / f"{module.replace('.', '/')}.py").is_file(), f"{page.name}: there is no {module}"
+            continue
+        text = help_text(module, *commands, path=path)
+        for option in options:
             assert option in text, f"{page.name}: {module} has no option {option}"
 
 

@@ -63,17 +63,24 @@ def test_without_options_three_seeds_are_judged_on_test() -> None:
 def test_make_passes_every_option() -> None:
     variables = re.findall(r"[A-Z_]+", (ROOT / "Makefile").read_text().split("RECIPE_VARIABLES :=")[1].split("\n")[0])
     options = {f"--{name.lower().replace('_', '-')}" for name in variables} | {"--shuffle-labels", "--share"}
-    done = subprocess.run(
-        [sys.executable, "-m", "benchmarks.recipes", "--help"], cwd=ROOT, capture_output=True, text=True
-    )
+    help_command = [sys.executable, "-m", "benchmarks.recipes", "--help"]
+    path = {**os.environ, "PYTHONPATH": "model_code"}
+    done = subprocess.run(help_command, cwd=ROOT, env=path, capture_output=True, text=True, check=True)
     assert set(re.findall(r"^  (--[a-z-]+)", done.stdout, re.M)) == options
 
-    words = ["DATA=it's", "SEEDS=2", "SHARE=0.5 1"]
+    words = ["DATA=it's", "SEEDS=2", "SHARE=0.5 1", "SHUFFLE_LABELS=0"]
     environment = {**os.environ, "EPOCHS": "9", "SHUFFLE_LABELS": "1"}
-    make = ["make", "--no-print-directory", "-n", "compare-recipes", *words]
-    line = subprocess.run(make, cwd=ROOT, env=environment, capture_output=True, text=True).stdout.replace("\\\n", " ")
-    passed = shlex.split(line.partition("benchmarks.recipes")[2])
-    assert passed == ["--data", "it's", "--seeds", "2", "--share", "0.5", "1"]
+
+    def passed(*words: str) -> list[str]:
+        make = ["make", "--no-print-directory", "-n", "compare-recipes", *words]
+        done = subprocess.run(make, cwd=ROOT, env=environment, capture_output=True, text=True, check=True)
+        before, _, options = done.stdout.replace("\\\n", " ").partition("benchmarks.recipes")
+        assert "PYTHONPATH=model_code" in before  # the photos' views divide as the platform does
+        return shlex.split(options)
+
+    assert passed(*words) == ["--data", "it's", "--seeds", "2", "--share", "0.5", "1"]
+    assert passed("SHUFFLE_LABELS=1") == ["--shuffle-labels"]
+    assert passed() == []
 
 
 def test_a_folder_without_photos_is_an_error(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
