@@ -50,6 +50,7 @@ def test_evaluation_json_has_its_documented_shape(job: Job, document: dict[str, 
     assert all(isinstance(value, str) and 0 < len(value) <= 256 for value in gate["summary"].values())
     assert gate["summary"]["test_sha256"] == split.sha256
     assert gate["summary"]["champion"] == "baseline"
+    assert document["drift"]["notes"][0].startswith("no model is in service yet")
 
 
 @pytest.mark.parametrize("name", MODELS)
