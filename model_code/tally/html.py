@@ -12,10 +12,11 @@ import matplotlib
 import matplotlib.pyplot as plt
 from markupsafe import Markup
 from matplotlib.axes import Axes
+from matplotlib.ticker import LogFormatter
 
 matplotlib.use("Agg")
-# Text stays text (searchable, small) and ids do not change between runs.
-matplotlib.rcParams.update({"svg.fonttype": "none", "svg.hashsalt": "tally", "font.size": 9})
+# Text stays text (searchable, small), a source named a$b$ is no formula, and ids do not change between runs.
+matplotlib.rcParams.update({"svg.fonttype": "none", "text.parse_math": False, "svg.hashsalt": "tally", "font.size": 9})
 
 _templates = jinja2.Environment(
     loader=jinja2.FileSystemLoader(Path(__file__).parent / "templates"),
@@ -51,12 +52,21 @@ def chart(title: str, x: str, y: str, *, width: float = 6.0, height: float = 3.2
     try:
         axes.set(title=title, xlabel=x, ylabel=y)
         yield drawing
+        for axis in (axes.xaxis, axes.yaxis):
+            if axis.get_scale() == "log":  # its usual labels are formulas
+                axis.set_major_formatter(LogFormatter())
+                axis.set_minor_formatter(LogFormatter())
         buffer = io.StringIO()
         figure.savefig(buffer, format="svg", metadata=dict.fromkeys(("Date", "Creator", "Format", "Type")))
         text = buffer.getvalue()
         drawing.svg = Markup(text[text.index("<svg") :])  # noqa: S704 - matplotlib escapes what it draws
     finally:
         plt.close(figure)
+
+
+def short(name: str, most: int) -> str:
+    """`name` in at most `most` characters, for the axis of a chart."""
+    return name if len(name) <= most else f"{name[: most - 1]}…"
 
 
 def data_uri(photo: bytes, media_type: str = "image/jpeg") -> str:

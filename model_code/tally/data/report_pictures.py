@@ -14,7 +14,7 @@ from tally.data.findings import Findings
 from tally.data.grouping import SIDES
 from tally.data.profile import MEASURED, Feature
 from tally.data.shards import Photo
-from tally.html import chart, data_uri
+from tally.html import chart, data_uri, short
 from tally.labels import COUNTS
 
 THUMBNAIL = 144
@@ -78,7 +78,7 @@ def _source_chart(sources: Mapping[str, Mapping[str, int]]) -> Markup:
         for index, count in enumerate(COUNTS):
             drawing.axes.barh(range(len(names)), shares[:, index], left=left, label=str(count), color=f"C{index}")
             left += shares[:, index]
-        labels = [f"{_short(name)} ({int(row.sum()):,})" for name, row in zip(names, numbers, strict=True)]
+        labels = [f"{short(name, 20)} ({int(row.sum()):,})" for name, row in zip(names, numbers, strict=True)]
         drawing.axes.set_yticks(range(len(names)), labels)
         drawing.axes.invert_yaxis()
         drawing.axes.set_xlim(0, 100)
@@ -94,10 +94,6 @@ def _histogram(feature: Feature, photos: Sequence[int]) -> Markup:
         drawing.axes.bar(range(low, high), photos[low:high], 0.95)
         drawing.axes.set_xticks(range(low, high), feature.labels[low:high], rotation=45, ha="right", fontsize=7)
     return drawing.svg
-
-
-def _short(name: str, most: int = 20) -> str:
-    return name if len(name) <= most else f"{name[: most - 1]}…"
 
 
 def _member(outputs: Mapping[str, Path], member: Member) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from tally.evaluation.assessment import Assessment
 from tally.evaluation.sources import SourceCheck
 from tally.gate import Verdict
 from tally.gate.power import power
-from tally.html import chart
+from tally.html import chart, short
 from tally.labels import COUNTS
 
 INK, SOFT, NEW, OLD, WARN = "#1c2430", "#5b6776", "#0b5cad", "#b26a00", "#9a6700"
@@ -99,12 +99,7 @@ def source_chart(check: SourceCheck) -> Markup:
             )
         alone = [100 * row.alone for row in rows]
         axes.plot(alone, places, "|", color=INK, markersize=16, markeredgewidth=2, label="source alone")
-        labels = [f"{_short(row.source)} ({row.photos})" for row in rows]
+        labels = [f"{short(row.source, 16) or '(none)'} ({row.photos})" for row in rows]
         axes.set(xlim=(0, 100), ylim=(-0.6, len(rows) - 0.4), yticks=places, yticklabels=labels)
         axes.figure.legend(loc="outside lower center", ncols=3, fontsize=8)
     return drawing.svg
-
-
-def _short(source: str) -> str:
-    # A dollar sign would start a formula.
-    return (source if len(source) <= 16 else f"{source[:15]}…").replace("$", r"\$") or "(none)"

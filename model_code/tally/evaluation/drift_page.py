@@ -10,7 +10,7 @@ from tally.data.report_pictures import thumbnail
 from tally.data.shards import Split
 from tally.evaluation.deliveries import Drift
 from tally.evaluation.drift import CHANCE, LARGE, MODERATE, MUCH, SOME, STABLE, UNKNOWN, Comparison, FeatureDrift
-from tally.html import chart, write_report
+from tally.html import chart, short, write_report
 
 SHOWN = 24
 """Test photos that look like training photos: so many are shown."""
@@ -67,7 +67,7 @@ def _chart(feature: FeatureDrift) -> Markup:
         at = np.arange(len(shown))
         drawing.axes.bar(at - 0.2, before, 0.4, label="before", color="#9aa5b1")
         drawing.axes.bar(at + 0.2, after, 0.4, label="after", color="#1f6fb2")
-        labels = [feature.labels[index][:18] for index in shown]
+        labels = [short(feature.labels[index], 18) for index in shown]
         drawing.axes.set_xticks(at, labels, rotation=45, ha="right", fontsize=7)
         drawing.axes.legend(frameon=False)
     return drawing.svg
