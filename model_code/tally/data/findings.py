@@ -27,10 +27,11 @@ class Quarantined:
 
 @dataclass(frozen=True, slots=True, order=True)
 class Shown:
-    """A photo that competes for a place in the report: the lowest ranks win."""
+    """A photo that competes for a place in the report: the lowest ranks win, of equal ones the first ids."""
 
     rank: float
     split: str
+    id: str
     photo: Photo = field(compare=False)
     blur: float = field(compare=False)
 
@@ -52,9 +53,11 @@ class Findings:
         for photo, look in zip(photos, looks, strict=True):
             self.counts[split, photo.count] += 1
             self.origins[photo.source, photo.count] += 1
-            drawn = Shown(stable_hash("sample", photo.id), split, photo, look.blur)
+            drawn = Shown(stable_hash("sample", photo.id), split, photo.id, photo, look.blur)
             self.samples[photo.count] = heapq.nsmallest(SAMPLES, [*self.samples.get(photo.count, []), drawn])
-            self.blurred = heapq.nsmallest(BLURRED, [*self.blurred, Shown(look.blur, split, photo, look.blur)])
+            self.blurred = heapq.nsmallest(
+                BLURRED, [*self.blurred, Shown(look.blur, split, photo.id, photo, look.blur)]
+            )
 
     def add(self, other: "Findings") -> None:
         """Take over what another shard found."""

@@ -2,8 +2,10 @@
 
 import csv
 import io
+import json
 import re
 from collections.abc import Callable
+from itertools import combinations
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +14,8 @@ import pytest
 from PIL import Image, ImageFilter
 
 from tally.data import near_duplicates
+from tally.data.grouping import SIDES
+from tally.data.shards import manifest_name
 
 Prepare = Callable[..., Any]
 
@@ -101,12 +105,37 @@ def test_a_list_that_is_cut_says_so_with_the_remedy(
 
 
 def test_several_instances_list_the_pairs_of_their_part_and_say_so(raw: Any, prepare: Prepare) -> None:
-    outcome, _ = run_with_planted_trouble(raw, prepare, hosts=2)
+    outcome, (a, b, c, *_, test) = run_with_planted_trouble(raw, prepare, hosts=2)
     folder = outcome.paths.processing_output("report")
-    listed = [pairs(folder / f"near_duplicates-0000{part}-of-00002.csv") for part in (0, 1)]
-    assert sum(map(len, listed)) <= 6
+    found = 0
+    for part in (0, 1):
+        mine = ids_of(outcome, part)
+        rows = pairs(folder / f"near_duplicates-0000{part}-of-00002.csv")
+        wanted = {frozenset(pair) for pair in combinations((a, b, c, test), 2) if mine.issuperset(pair)}
+        assert {frozenset((row["id_1"], row["id_2"])) for row in rows} == wanted
+        found += len(wanted)
+    assert found >= 2, "of four photos in two parts"
     page = (folder / "report-00000-of-00002.html").read_text(encoding="utf-8")
     assert "Only photos of this part were compared" in page
+
+
+def test_what_is_known_of_one_part_alone_is_said_to_be(raw: Any, prepare: Prepare) -> None:
+    lines = [f"{20 * block + 10:05d},{block},{'odd' if block % 5 < 2 else 'even'}\n" for block in range(40)]
+    (raw.root / "groups.csv").write_text("image_id,group,source\n" + "".join(lines))
+    one, two = prepare(raw.root, into="one"), prepare(raw.root, into="two", hosts=2)
+    page = (one.paths.processing_output("report") / "report.html").read_text(encoding="utf-8")
+    part = (two.paths.processing_output("report") / "report-00000-of-00002.html").read_text(encoding="utf-8")
+    assert "source and count go together" in page
+    assert "source and count go together" not in part
+    for text in ("All numbers are of this part.", "(PreprocessInstanceCount=1)", "source and count of this part is"):
+        assert text in part
+        assert text not in page
+
+
+def ids_of(outcome: Any, part: int) -> set[str]:
+    """Photos of this part of two, whatever their side."""
+    manifests = [outcome.paths.processing_output(side) / manifest_name(part, 2) for side in SIDES]
+    return {json.loads(line)["id"] for manifest in manifests for line in manifest.read_text().splitlines()}
 
 
 def test_sources_that_give_the_count_away_are_a_warning_with_the_numbers(raw: Any, prepare: Prepare) -> None:

@@ -164,8 +164,8 @@ def test_look_at_gathers_them() -> None:
 
 
 def test_hashes_of_real_photos_survive_another_size_and_quality() -> None:
-    """A tenth of the bits is what the search for near-duplicates forgives."""
-    files = sorted((shared_dir("abid") / "images").rglob("*.jpg"))[::400]
+    """DISTANCE says 97% of copies; of these 188 copies 96.8%, measured in November 2026."""
+    files = sorted((shared_dir("abid") / "images").rglob("*.jpg"))[::100]
     within = []
     for file in files:
         photo = Image.open(file).convert("RGB")
@@ -175,4 +175,4 @@ def test_hashes_of_real_photos_survive_another_size_and_quality() -> None:
                 difference_hashes(image.convert("L")) for image in (photo, again(photo.resize(size), quality))
             )
             within += [all((a ^ b).bit_count() <= DISTANCE for a, b in zip(ours, theirs, strict=True))]
-    assert np.mean(within) > 0.85
+    assert np.mean(within) > 0.96
