@@ -184,7 +184,7 @@ def freeze(network: PhotoNetwork, what: str, pretrained: bool) -> None:
     """Freeze `none`, `early` layers, `all_but_last_stage` or the whole `backbone`; the head always learns.
 
     Batch statistics of frozen parts stay as they are when they are `pretrained`. Those of random weights describe
-    nothing yet, so they go on settling while the weights stay.
+    nothing yet, so they go on settling while the weights stay. Early layers of random weights are not frozen at all.
 
     Early layers are what lies before the third halving of the feature maps: up to `layer1` of a ResNet,
     `features[:4]` of MobileNetV2. They see edges and textures of any photo, and take half of a step's time. The last
@@ -195,7 +195,7 @@ def freeze(network: PhotoNetwork, what: str, pretrained: bool) -> None:
     frozen: Sequence[nn.Module] = ()
     if what == "backbone":
         frozen = units
-    elif what == "early":
+    elif what == "early" and pretrained:
         frozen = units[: _third_halving(units)]
     elif what == "all_but_last_stage":
         frozen = units[: _last_stage(units)]

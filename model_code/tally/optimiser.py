@@ -21,7 +21,7 @@ def make_optimiser(network: PhotoNetwork, settings: TrainingSettings) -> torch.o
     A group's `scale` is its share of the learning rate: `layer_decay` to the power of the layers between it and the
     head (Clark et al. 2020, ELECTRA, appendix A).
     """
-    units = [list(unit.parameters()) for unit in network.units()]
+    units = [parameters for unit in network.units() if (parameters := list(unit.parameters()))]
     head = list(network.classifier.get_submodule(network.head).parameters())
     known = {id(parameter) for layer in (*units, head) for parameter in layer}
     loose = [parameter for parameter in network.parameters() if id(parameter) not in known]  # a transformer's tokens

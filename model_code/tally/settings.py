@@ -29,22 +29,22 @@ class TrainingSettings:
     image_size: int = 224
     stretch: float = 1.0  # how far the ratio of a photo's sides may be changed to fill the square; 1 keeps it
     weights: str = "none"  # none | pretrained | a file
-    freeze: str = "none"
-    dropout: float = 0.2
+    freeze: str = "early"  # none | early | all_but_last_stage | backbone, see `network.freeze`
+    dropout: float = 0.3
     epochs: int = 20
-    batch_size: int = 64  # photos a step over all ranks together
+    batch_size: int = 32  # photos a step over all ranks together
     optimizer: str = "adamw"
     lr: float = 1e-3
     layer_decay: float = 1.0  # rate of a layer relative to the next one; the head has `lr`
-    weight_decay: float = 0.01
+    weight_decay: float = 0.02
     momentum: float = 0.9  # sgd only
     schedule: str = "cosine"
     warmup_epochs: float = 1.0
     step_epochs: int = 10  # schedule=step: epochs between two cuts
     step_factor: float = 0.1  # schedule=step: what a cut leaves of the rate
-    clip_norm: float = 1.0  # 0 switches clipping off
+    clip_norm: float = 5.0  # 0 switches clipping off
     label_smoothing: float = 0.0
-    softening: float = 1.0  # how far labels spread to neighbouring counts; 0: not at all
+    softening: float = 2.0  # how far labels spread to neighbouring counts; 0: not at all
     emd: float = 0.0  # weight of the squared earth mover's distance beside cross-entropy
     class_weighting: str = "none"
     sampling: str = "balanced"  # balanced: every count equally often

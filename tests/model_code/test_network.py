@@ -55,6 +55,9 @@ def test_early_layers_end_at_the_third_halving(backbone: str, first: str) -> Non
     network = build_network(backbone, dropout=0)
     freeze(network, "early", pretrained=True)
     assert next(name for name, value in network.named_parameters() if value.requires_grad).startswith(first)
+    fresh = build_network(backbone, dropout=0)
+    freeze(fresh, "early", pretrained=False)
+    assert all(value.requires_grad for value in fresh.parameters()), "random weights are not worth keeping"
 
 
 def test_a_mirrored_network_answers_alike_for_a_photo_and_its_mirror_image() -> None:

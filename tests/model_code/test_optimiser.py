@@ -47,9 +47,9 @@ def test_rates_fall_layer_by_layer_and_every_parameter_learns_once() -> None:
     assert sum(len(group["params"]) for group in groups) == len(scale)
     classifier = network.classifier
     assert scale[id(classifier.get_parameter("fc.1.weight"))] == 1
-    # between layer4 and the head lies only the pooling, which has no weights but is a layer
-    assert scale[id(classifier.get_parameter("layer4.0.conv1.weight"))] == 0.25
-    assert scale[id(classifier.get_parameter("layer3.0.conv1.weight"))] == 0.125
+    # between layer4 and the head lies the pooling, which has no weights
+    assert scale[id(classifier.get_parameter("layer4.0.conv1.weight"))] == 0.5
+    assert scale[id(classifier.get_parameter("layer3.0.conv1.weight"))] == 0.25
 
 
 def test_parameters_outside_of_layers_learn_too() -> None:
