@@ -9,7 +9,6 @@ on from there. Ends with 1 when something does not hold.
 """
 
 import json
-import signal
 import sys
 from argparse import ArgumentParser, Namespace
 from collections.abc import Sequence
@@ -28,7 +27,7 @@ from local.display import PatientStream
 from local.errors import LocalError, StoppedError
 from local.run import only_one
 from local.sample_data import generate
-from local.stopping import StopSignal
+from local.stopping import StopSignal, stopping_on_signals
 from ops.errors import OpsError
 
 _SAMPLE_SEED = 7
@@ -120,11 +119,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """The command: 0 holds, 1 does not hold or a job failed, 130 stopped."""
     options = parse(arguments)
     stop, stream = StopSignal(), cast(TextIO, PatientStream(sys.stdout))
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, lambda *_: stop.set("asked to stop"))
     try:
         options.out.mkdir(parents=True, exist_ok=True)
-        with only_one(options.out):
+        with stopping_on_signals(lambda: stop.set("asked to stop")), only_one(options.out):
             return run(options, stop, stream)
     except StoppedError as stopped:
         print(f"stopped during: {stopped}; what is done is kept, the same command goes on from there", file=stream)

@@ -3,7 +3,6 @@
 import contextlib
 import fcntl
 import shutil
-import signal
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,6 +16,7 @@ from local.memory import TreeMeter
 from local.platform import Platform, deployed
 from local.reports import collect_reports, output_uri
 from local.settings import ARTIFACTS_BUCKET, PREFIX, RAW_BUCKET, REPOSITORY, RunSettings, check_surroundings
+from local.stopping import stopping_on_signals
 from local.summary import LIMITS, print_summary, summarize, write_summary
 from ops.photos import photo_files
 
@@ -62,7 +62,7 @@ class _Run:
         self._display.say(f"_SUCCESS started execution {execution}; logs under {folder}")
         self._display.say(LIMITS)
         self._display.expect(platform.step_names())
-        with _stop_on_signals(platform, execution):
+        with stopping_on_signals(lambda: platform.stop_execution(execution)):
             for event in follow(folder, platform.check):
                 self._display.listen(event)
         record = read_record(folder)
@@ -138,16 +138,3 @@ def _worth_keeping(record: ExecutionRecord) -> list[str]:
     steps = [name for name, step in record.steps.items() if step.type != "Tuning"]
     root = f"s3://{ARTIFACTS_BUCKET}/executions/{record.execution_id}"
     return [f"s3://{ARTIFACTS_BUCKET}/weights/", *(f"{root}/{name}/" for name in steps)]
-
-
-@contextlib.contextmanager
-def _stop_on_signals(platform: Platform, execution: str) -> Iterator[None]:
-    def stop(_number: int, _frame: object) -> None:
-        platform.stop_execution(execution)
-
-    before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

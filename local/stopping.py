@@ -1,7 +1,23 @@
-"""A request to stop that travels from an execution down to its jobs."""
+"""A request to stop, from a person down to the jobs of an execution."""
 
+import contextlib
+import signal
 import threading
 import time
+from collections.abc import Callable, Iterator
+
+
+@contextlib.contextmanager
+def stopping_on_signals(stop: Callable[[], None]) -> Iterator[None]:
+    """Call `stop` for Ctrl-C, SIGTERM and SIGHUP while the block lasts, and what was called before thereafter."""
+    before = {
+        number: signal.signal(number, lambda *_: stop()) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    }
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 class StopSignal:

@@ -5,6 +5,7 @@ import io
 import os
 import re
 import shlex
+import signal
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -84,7 +85,9 @@ def test_make_passes_every_option() -> None:
 
 
 def test_a_folder_without_photos_is_an_error(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    before = signal.getsignal(signal.SIGINT)
     assert recipes.main(["--data", str(tmp_path / "none"), "--out", str(tmp_path / "out")]) == 1
+    assert signal.getsignal(signal.SIGINT) is before, "Ctrl-C works again for whoever called"
     assert "none does not exist" in capsys.readouterr().err
 
 

@@ -161,7 +161,7 @@ CASES: dict[str, tuple[Change, str, str, str, str]] = {
         "saturated units",
         "problem",
         "weight_decay",
-        "0.05",
+        "0.1",
     ),
     "an initial loss that is not finite": (
         lambda record: record["watch"]["first_step"].update(cross_entropy=None),

@@ -25,7 +25,7 @@ HOSTS = ("algo-1", "algo-2")
 # threads differs from itself by about 4e-5 after two epochs with these settings, and by percents with a large rate.
 # That the arithmetic is the same is shown to the last bits in test_batchnorm.py.
 TOLERANCE = 1e-3
-SGD = {"optimizer": "sgd", "lr": 0.001}
+SGD = {"optimizer": "sgd", "lr": 0.001, "clip_norm": 1}
 TRIAL = {"_tuning_objective_metric": "best_validation_accuracy"}  # exports no model, which takes longer than training
 
 
