@@ -47,6 +47,7 @@ def parse(arguments: Sequence[str] | None = None) -> Namespace:
         "--image-size", type=int, help="pixels, of both recipes: for quick tries, the published one is 224"
     )
     parser.add_argument("--epochs", type=int, help="of the default recipe; the pipeline's default")
+    parser.add_argument("--members", type=int, help="networks it averages; the pipeline's default")
     parser.add_argument(
         "--minutes", type=float, help="most minutes that one training of the default recipe may take here"
     )
@@ -64,7 +65,7 @@ def parse(arguments: Sequence[str] | None = None) -> Namespace:
     parser.add_argument("--sample-photos", type=int, default=600, help="photos to draw without --data (default 600)")
     parser.add_argument("--out", type=Path, default=Path("build/recipes"), help="jobs, recipes.json and recipes.md")
     options = parser.parse_args(arguments)
-    for name in ("image_size", "epochs", "minutes", "seeds", "sample_photos"):
+    for name in ("image_size", "epochs", "members", "minutes", "seeds", "sample_photos"):
         value = getattr(options, name)
         if value is not None and value <= 0:
             parser.error(f"--{name.replace('_', '-')} is {value}; it must be above 0")
@@ -111,7 +112,7 @@ def _choices(options: Namespace, progress: Progress) -> Choices:
             progress.say(f"drawing {options.sample_photos} sample photos: what follows says nothing about real bins")
             generate(data, photos=options.sample_photos, seed=_SAMPLE_SEED)
             (data / ".whole").touch()
-    names = ("groups", "weights", "backbone", "image_size", "epochs", "minutes", "seeds", "split")
+    names = ("groups", "weights", "backbone", "image_size", "epochs", "members", "minutes", "seeds", "split")
     return Choices(data=data, listing=options.list, **{name: getattr(options, name) for name in names})
 
 

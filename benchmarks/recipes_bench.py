@@ -39,6 +39,7 @@ class Choices:
     backbone: str | None = None
     image_size: int | None = None
     epochs: int | None = None
+    members: int | None = None
     minutes: float | None = None
     seeds: int = 3
     split: str = "test"
@@ -51,6 +52,7 @@ class Choices:
             "Backbone": self.backbone,
             "ImageSize": self.image_size,
             "Epochs": self.epochs,
+            "Members": self.members,
             "BaselineEpochs": third,
         }
         return {name: value for name, value in given.items() if value is not None}
@@ -81,7 +83,8 @@ class Bench:
             return epochs
         probe = self.train("pace of the default recipe", one_epoch(hyperparameters), splits, later=0)
         around = probe.job_seconds - probe.seconds  # start, export, report: the same however many epochs
-        fit = epochs_within(60 * minutes - around, probe.epoch_seconds, epochs)
+        members = int(hyperparameters["members"]) if self.choices.weights else 1
+        fit = epochs_within((60 * minutes - around) / members, probe.epoch_seconds, epochs)
         if not fit:
             raise LocalError(
                 f"a job of one epoch of the default recipe takes {probe.job_seconds / 60:.1f} minutes here, too long "

@@ -58,8 +58,9 @@ class Splits:
 class Trained:
     """A finished training job.
 
-    `history` has what the trainer reported of each epoch, `job_seconds` is the wall time of the whole job with all its
-    attempts, `description` is model.json.
+    `history` has what the trainer reported of each epoch, of the best member where it averaged several. `seconds` is
+    training by the trainer's own clock, which a stopped run carries on: steps and waiting for photos, of all members.
+    `job_seconds` is the wall time of the whole job with all its attempts, `description` is model.json.
     """
 
     key: str
@@ -68,17 +69,13 @@ class Trained:
     settings: Mapping[str, Any]
     best_epoch: int
     history: Sequence[Mapping[str, Any]]
+    seconds: float
     job_seconds: float
 
     @property
-    def seconds(self) -> float:
-        """Training by the trainer's own clock, which a stopped run carries on: steps and waiting for photos."""
-        return float(sum(epoch["seconds"] for epoch in self.history))
-
-    @property
     def epoch_seconds(self) -> float:
-        """Mean of an epoch by the same clock."""
-        return self.seconds / len(self.history)
+        """Mean of an epoch by the trainer's clock."""
+        return float(sum(epoch["seconds"] for epoch in self.history)) / len(self.history)
 
 
 class Jobs:
@@ -220,6 +217,7 @@ def _trained(key: str, folder: Path) -> Trained:
         settings=summary["settings"],
         best_epoch=summary["best_epoch"],
         history=summary["history"],
+        seconds=float(sum(part["seconds"] for part in summary.get("soup", {}).get("members", summary["history"]))),
         job_seconds=sum(json.loads(line)["seconds"] for line in attempts),
     )
 

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import TextIO
 
 _VALUE = re.compile(r"\b([a-z_0-9]+)=(\S+)")
+_MEMBER = re.compile(r"member (\d+) of (\d+): ")
 _QUIET_SECONDS = 60.0  # between two lines from within an epoch
 
 
@@ -34,18 +35,22 @@ class _Listener:
 
     def __init__(self, progress: Progress, what: str, epochs: int = 0, later: int = 0) -> None:
         self._progress, self._what, self._epochs, self._later = progress, what, epochs, later
-        self._spent: dict[str, float] = {}
+        self._spent: dict[tuple[int, str], float] = {}
+        self._member, self._members = 1, 1
         self._said = time.monotonic()
 
     def hear(self, line: str) -> None:
         values = dict(_VALUE.findall(line))
         if line.startswith("epoch=") and {"seconds", "validation_accuracy"} <= values.keys():
-            self._spent[values["epoch"]] = float(values["seconds"])
+            self._spent[self._member, values["epoch"]] = float(values["seconds"])
+            member = f"member {self._member} of {self._members}, " if self._members > 1 else ""
             self._tell(
-                f"epoch {int(values['epoch']) + 1} of {self._epochs}, "
+                f"{member}epoch {int(values['epoch']) + 1} of {self._epochs}, "
                 f"validation accuracy {float(values['validation_accuracy']):.3f}, "
                 f"{float(values['photos_per_second']):.0f} photos/s; {self._ends(int(values['epoch']) + 1)}"
             )
+        elif found := _MEMBER.match(line):
+            self._member, self._members = int(found[1]), int(found[2])
         elif line.startswith(("resumed ", "warning")):
             self._tell(line)
         elif line.startswith("progress ") and time.monotonic() - self._said > _QUIET_SECONDS:
@@ -53,8 +58,8 @@ class _Listener:
 
     def _ends(self, done: int) -> str:
         pace = sum(self._spent.values()) / len(self._spent)
-        here = (self._epochs - done) * pace
-        whole = here + self._later * self._epochs * pace
+        here = (self._epochs - done + (self._members - self._member) * self._epochs) * pace
+        whole = here + self._later * self._members * self._epochs * pace
         return f"ends about {_clock(here)}" + (f", all trainings about {_clock(whole)}" if self._later else "")
 
     def _tell(self, text: str) -> None:

@@ -41,6 +41,7 @@ PLAIN: Mapping[str, str] = {
     "sampling": "natural",
     "mixup": "0",
     "ema": "0",
+    "members": "1",
     "crop_scale": "1",
     "flip": "0.5",
     "rotation": "0",
@@ -117,7 +118,7 @@ def plain(
 
 def one_epoch(hyperparameters: Mapping[str, str]) -> Hyperparameters:
     """The same job for one epoch, to learn its pace."""
-    return {**hyperparameters, "epochs": "1", "warmup_epochs": "0"}
+    return {**hyperparameters, "epochs": "1", "members": "1", "warmup_epochs": "0"}
 
 
 def epochs_of_equal_time(seconds: float, epoch_seconds: float) -> int:

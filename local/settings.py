@@ -32,6 +32,7 @@ class LaptopDefaults:
     backbone: str
     image_size: int
     epochs: int
+    members: int
     hpo_jobs: int
     hpo_parallelism: int
     instances: int
@@ -41,7 +42,7 @@ class LaptopDefaults:
 
 def _defaults() -> LaptopDefaults:
     laptop = environments.load(ENVIRONMENT).training.parameters
-    numbers = ("ImageSize", "Epochs", "HpoJobs", "HpoParallelism", "TrainInstanceCount")
+    numbers = ("ImageSize", "Epochs", "Members", "HpoJobs", "HpoParallelism", "TrainInstanceCount")
     return LaptopDefaults(str(laptop["Backbone"]), *(int(laptop[name]) for name in numbers))
 
 
@@ -51,6 +52,7 @@ _WEIGHTS = (".pth", ".safetensors")
 _SMALLEST_BATCH = 32  # of the search space; the others are its multiples
 _AT_LEAST_ONE = (
     "epochs",
+    "members",
     "hpo_jobs",
     "hpo_parallelism",
     "instances",
@@ -71,6 +73,7 @@ class RunSettings:
     backbone: str = DEFAULTS.backbone
     image_size: int = DEFAULTS.image_size
     epochs: int = DEFAULTS.epochs
+    members: int = DEFAULTS.members
     baseline_epochs: int | None = None  # None: a third of `epochs`
     hpo_epochs: int | None = None  # None: a quarter of `epochs`
     hpo_jobs: int = DEFAULTS.hpo_jobs
@@ -127,6 +130,7 @@ class RunSettings:
             "Backbone": self.backbone,
             "ImageSize": self.image_size,
             "Epochs": self.epochs,
+            "Members": self.members,
             "BaselineEpochs": self.baseline_epochs or math.ceil(self.epochs / 3),
             "HpoEpochs": self.hpo_epochs or math.ceil(self.epochs / 4),
             "HpoJobs": self.hpo_jobs,

@@ -126,7 +126,7 @@ class _Graph:
         tuned = {name: best[name] for name in self.settings.space.names}
         request = self.requests.training(
             "Train",
-            hyperparameters=self.hyperparameters(p["Epochs"]) | tuned,
+            hyperparameters=self.hyperparameters(p["Epochs"]) | {"members": p["Members"].to_string()} | tuned,
             # Never empty: a best training job means one that completed, and every job leaves its trial.json.
             channels=self.channels(preprocess) | {"trials": self.requests.outputs_uri("Tune")},
             instance_type=p["TrainInstanceType"],

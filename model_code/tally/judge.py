@@ -17,8 +17,9 @@ from tally.settings import TrainingSettings
 class Judge:
     """Every rank looks at its share of the photos; what the methods return is whole and alike on every rank."""
 
-    def __init__(self, settings: TrainingSettings, ranks: Ranks, validation: Split, precision: Precision) -> None:
-        self._ranks, self._photos, self._precision = ranks, len(validation), precision
+    def __init__(self, settings: TrainingSettings, ranks: Ranks, validation: Split) -> None:
+        self._ranks, self._photos = ranks, len(validation)
+        self._precision = Precision.on(ranks.device, amp=settings.amp)
         self._loader = validation_loader(validation, settings, ranks)
 
     @torch.inference_mode()

@@ -11,6 +11,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from tally.errors import TallyError
 
 FREEZE = ("none", "early", "all_but_last_stage", "backbone")
@@ -50,6 +52,7 @@ class TrainingSettings:
     sampling: str = "balanced"  # balanced: every count equally often
     mixup: float = 0.4  # alpha of the ratio at which photos are laid over each other; 0: never
     ema: float = 0.99  # decay a step of the averaged weights that are judged and exported; 0: the last weights
+    members: int = 1  # networks trained one after the other from the same weights and averaged, see `soup`
     crop_scale: float = 0.7  # smallest share of the photo that a random crop keeps; 1 switches cropping off
     flip: float = 0.5  # probability of a mirrored photo
     rotation: float = 5.0  # degrees either way
@@ -104,6 +107,11 @@ class TrainingSettings:
                 raise _wrong(key, text, kind) from None
         return cls(**values)
 
+    def member(self, number: int) -> "TrainingSettings":
+        """Settings of one member of a soup: other orders and other augmentation; number 0 keeps the seed."""
+        seed = self.seed if not number else int(np.random.SeedSequence((self.seed, number)).generate_state(1)[0] >> 1)
+        return dataclasses.replace(self, seed=seed)
+
     def as_dict(self) -> dict[str, Any]:
         """Plain values, for JSON and checkpoints."""
         return dataclasses.asdict(self)
@@ -128,6 +136,7 @@ _RANGES: tuple[tuple[str, float, float], ...] = (
     ("emd", 0, 100),
     ("mixup", 0, 10),
     ("ema", 0, 0.99999),
+    ("members", 1, 16),
     ("crop_scale", 0.05, 1),
     ("flip", 0, 1),
     ("rotation", 0, 180),

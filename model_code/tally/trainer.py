@@ -29,7 +29,7 @@ from tally.loader import training_loader
 from tally.losses import OrdinalLoss
 from tally.metrics import confusion_metrics
 from tally.mixing import mixes, mixup
-from tally.network import Mirrored, PhotoNetwork
+from tally.network import PhotoNetwork
 from tally.optimiser import class_weights, learning_rate, make_optimiser
 from tally.outcome import EpochResult, Outcome
 from tally.precision import Precision
@@ -77,7 +77,7 @@ class Trainer:
         self._loss = OrdinalLoss(settings, class_weights(train, settings.class_weighting)).to(ranks.device)
         self._average = averaged(self._network, settings.ema) if settings.ema else None
         self._loader, self._batches = training_loader(train, settings, ranks)
-        self._judge = Judge(settings, ranks, validation, self._precision)
+        self._judge = Judge(settings, ranks, validation)
         self.watch = Watch(settings, ranks, self._network, len(self._batches))
         if isinstance(self._model, DistributedDataParallel):
             self.watch.attach(self._model)
@@ -216,14 +216,6 @@ class Trainer:
                 f"the {split} loss is not finite in epoch {epoch}; lower 'lr' ({self._settings.lr:g}) "
                 f"or set 'clip_norm' ({self._settings.clip_norm:g})"
             )
-
-    def validation_logits(self) -> tuple[Tensor, Tensor]:
-        """Logits float64 `[n, 5]` of the exported network and labels int64 `[n]`, whole and alike on every rank.
-
-        To be called by all ranks when `run` has finished.
-        """
-        with self.watch.clock.phase("validation"):
-            return self._judge.logits(Mirrored(self._network) if self._settings.flip_tta else self._network)
 
     @property
     def _judged(self) -> nn.Module:

@@ -11,7 +11,7 @@ import sys
 import threading
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -22,11 +22,13 @@ from tally.container import STOPPED
 from tally.data.delivery import Delivery
 from tally.data.shards import Split
 from tally.errors import TallyError
-from tally.network import build_network, check_size, find_weights, freeze, load_pretrained
-from tally.outcome import EpochResult
+from tally.judge import Judge
+from tally.network import Mirrored, PhotoNetwork, build_network, check_size, find_weights, freeze, load_pretrained
+from tally.outcome import EpochResult, Outcome
 from tally.paths import MlPaths
-from tally.ranks import join_ranks, seed_all
+from tally.ranks import Ranks, join_ranks, seed_all
 from tally.settings import TrainingSettings
+from tally.soup import Taste, averaged_weights, settle
 from tally.trainer import Trainer
 from tally.training_record import print_diagnosis, training_record, write_training_record
 from tally.trials import TRIAL_FILE, TrialRecord, read_trials
@@ -49,23 +51,76 @@ def run_rank(paths: MlPaths) -> int:
     settings = read_settings(paths)
     train, validation = Split.open(paths.channel("train")), Split.open(paths.channel("validation"))
     with join_ranks() as ranks:
-        seed_all(settings.seed)  # every rank starts from the same weights
-        network = build_network(settings.backbone, settings.dropout)
-        weights = find_weights(settings.weights, settings.backbone, [paths.channel("weights")])
-        if weights:
-            load_pretrained(network, weights)
-        freeze(network, settings.freeze, pretrained=weights is not None)
-        check_size(network, settings.image_size)
+        job = _Job(paths, settings, ranks, train, validation, stop)
+        members: list[_Member] = []
+        for number in range(job.members):
+            member = job.train(number)
+            if member is None:
+                return STOPPED
+            members.append(member)
+        network, record = members[0] if len(members) == 1 else job.blend(members)
+        validated = None if settings.trial else job.validated(network)  # a trial exports nothing to calibrate
         if ranks.is_first:
-            _announce(settings, train, validation, ranks.world, weights)
-        identity = settings.as_dict() | {"train": train.sha256, "validation": validation.sha256}
-        checkpoints = Checkpoints(_checkpoint_directory(paths, settings), identity)
-        trainer = Trainer(settings, ranks, network, train, validation, checkpoints, stop.is_set)
-        metrics = _MetricsFile(paths.output_data / "metrics.jsonl")
+            _finish(paths, network, settings, train, validation, record, validated)
+        ranks.wait()
+    if ranks.is_first:  # after the last exchange: the others need not wait for it
+        list_labels(paths, network, settings, train, validation, ranks.device)
+    return 0
+
+
+class _Member(NamedTuple):
+    """A network that was trained to its end, and its record, which rank 0 has."""
+
+    network: PhotoNetwork
+    record: dict[str, Any]
+
+
+class _Job:
+    """The networks of one job: each built, trained, and averaged where there are several."""
+
+    def __init__(
+        self,
+        paths: MlPaths,
+        settings: TrainingSettings,
+        ranks: Ranks,
+        train: Split,
+        validation: Split,
+        stop: threading.Event,
+    ) -> None:
+        self._paths, self._settings, self._ranks, self._stop = paths, settings, ranks, stop
+        self._train, self._validation = train, validation
+        self._weights = find_weights(settings.weights, settings.backbone, [paths.channel("weights")])
+        self._judge = Judge(settings, ranks, validation)
+        self._metrics = _MetricsFile(paths.output_data / "metrics.jsonl")
+        self.members = 1 if settings.trial or self._weights is None else settings.members
+        check_size(self._network(), settings.image_size)
+        if ranks.is_first:
+            _announce(settings, train, validation, ranks.world, self._weights)
+            if settings.members > self.members and not settings.trial:
+                print("one network is trained: averages of several need pretrained weights to begin with", flush=True)
+
+    def _network(self) -> PhotoNetwork:
+        """The network that every rank and every member starts from."""
+        seed_all(self._settings.seed)
+        network = build_network(self._settings.backbone, self._settings.dropout)
+        if self._weights:
+            load_pretrained(network, self._weights)
+        freeze(network, self._settings.freeze, pretrained=self._weights is not None)
+        return network
+
+    def train(self, number: int) -> _Member | None:
+        """Train member `number` of the job, from 0; None when it was asked to stop."""
+        paths, settings, ranks = self._paths, self._settings.member(number), self._ranks
+        if self.members > 1 and ranks.is_first:
+            print(f"member {number + 1} of {self.members}: seed {settings.seed}", flush=True)
+        network = self._network()
+        identity = settings.as_dict() | {"train": self._train.sha256, "validation": self._validation.sha256}
+        checkpoints = Checkpoints(_checkpoint_directory(paths, settings, number), identity)
+        trainer = Trainer(settings, ranks, network, self._train, self._validation, checkpoints, self._stop.is_set)
         trial = TrialRecord(paths.output_data / TRIAL_FILE, settings) if settings.trial and ranks.is_first else None
 
         def report(result: EpochResult) -> None:
-            metrics.report(result)
+            self._metrics.report(result)
             if trial:
                 trial.add(result)
 
@@ -76,7 +131,9 @@ def run_rank(paths: MlPaths) -> int:
                 if trial:
                     trial.failed(error)
                 if ranks.is_first:  # what was seen until then may tell why
-                    _leave_record(paths, settings, train, validation, trainer, ranks.world)
+                    record = self._record(settings, trainer.so_far(), trainer)
+                    print_diagnosis(record)
+                    write_training_record(paths.output_data, record)
             except TallyError as second:  # a full disk may be the reason of both; the first is the one to report
                 print(f"warning: no record of the failed run: {second}", file=sys.stderr, flush=True)
             raise
@@ -85,23 +142,46 @@ def run_rank(paths: MlPaths) -> int:
         if not outcome.finished:
             if ranks.is_first:
                 print(f"stopped as asked; a checkpoint in {paths.checkpoints} continues the run", flush=True)
-            return STOPPED
-        validated = None if settings.trial else trainer.validation_logits()  # a trial exports nothing to calibrate
-        if ranks.is_first:
-            watched = trainer.watch.record()
-            record = training_record(settings, train, validation, ranks.world, outcome, watched)
-            _finish(paths, network, settings, train, validation, record, validated)
-        ranks.wait()
-    if ranks.is_first:  # after the last exchange: the others need not wait for it
-        list_labels(paths, network, settings, train, validation, ranks.device)
-    return 0
+            return None
+        record = self._record(settings, outcome, trainer) if ranks.is_first else {}
+        return _Member(network, record)
+
+    def blend(self, members: list[_Member]) -> _Member:
+        """Average the members' weights; the best member instead where validation finds the average no better."""
+        tastes = [Taste.of(*self.validated(member.network)) for member in members]
+        network = self._network().to(self._ranks.device)
+        network.load_state_dict(averaged_weights([member.network.state_dict() for member in members]))
+        settle(network, self._settings, self._ranks, self._train)
+        soup = Taste.of(*self.validated(network))
+        best = min(range(len(members)), key=lambda number: tastes[number].loss)
+        better = soup.loss < tastes[best].loss
+        kept = "soup" if better else f"member {best + 1}"
+        spent = [sum(row["seconds"] for row in member.record.get("history", [])) for member in members]
+        parts = [asdict(taste) | {"seconds": seconds} for taste, seconds in zip(tastes, spent, strict=True)]
+        found = {"kept": kept, "soup": asdict(soup), "members": parts}
+        if self._ranks.is_first:
+            print(
+                f"kept the {kept}: validation loss of the soup {soup.loss:.4f}, of members "
+                f"{', '.join(f'{taste.loss:.4f}' for taste in tastes)}",
+                flush=True,
+            )
+        record = members[best].record | {"soup": found}
+        return _Member(network if better else members[best].network, record)
+
+    def _record(self, settings: TrainingSettings, outcome: Outcome, trainer: Trainer) -> dict[str, Any]:
+        watched = trainer.watch.record()
+        return training_record(settings, self._train, self._validation, self._ranks.world, outcome, watched)
+
+    def validated(self, network: PhotoNetwork) -> tuple[Tensor, Tensor]:
+        """Logits float64 `[n, 5]` of validation as the exported model will have them, and labels int64 `[n]`."""
+        return self._judge.logits(Mirrored(network) if self._settings.flip_tta else network)
 
 
-def _checkpoint_directory(paths: MlPaths, settings: TrainingSettings) -> Path:
+def _checkpoint_directory(paths: MlPaths, settings: TrainingSettings, member: int) -> Path:
     """Trials of a tuning job share one S3 location, so each has a folder; a retried training job must find its own."""
     if settings.trial:
         return paths.checkpoints / os.environ.get("TRAINING_JOB_NAME", "trial")
-    return paths.checkpoints
+    return paths.checkpoints / f"member-{member}" if member else paths.checkpoints
 
 
 class _MetricsFile:
@@ -129,15 +209,6 @@ def _announce(settings: TrainingSettings, train: Split, validation: Split, world
     )
 
 
-def _leave_record(
-    paths: MlPaths, settings: TrainingSettings, train: Split, validation: Split, trainer: Trainer, world: int
-) -> None:
-    """Say what the rules make of a run that failed, and leave its record beside the metrics: there is no model."""
-    record = training_record(settings, train, validation, world, trainer.so_far(), trainer.watch.record())
-    print_diagnosis(record)
-    write_training_record(paths.output_data, record)
-
-
 def _finish(
     paths: MlPaths,
     network: Any,
@@ -151,8 +222,11 @@ def _finish(
     if record["stopped_early"]:
         print(f"stopped early: no better validation accuracy for {settings.patience} epochs", flush=True)
     print_diagnosis(record)
+    accuracy = best["validation_accuracy"]
+    if soup := record.get("soup", {}):
+        accuracy = soup["soup"]["accuracy"] if soup["kept"] == "soup" else accuracy
     # The last line with the objective's name: what a tuning job takes as final.
-    print(f"best_epoch={best['epoch']} best_validation_accuracy={best['validation_accuracy']:.6g}", flush=True)
+    print(f"best_epoch={best['epoch']} best_validation_accuracy={accuracy:.6g}", flush=True)
     if validated is None:
         return
     from tally.export import Calibration, export_model  # onnx and its exporter take seconds to import

@@ -166,7 +166,7 @@ def test_epochs_within_a_time_end_before_it(seconds: float, epochs: int) -> None
 
 def trained(epochs: int, epoch_seconds: float) -> Trained:
     history = [{"seconds": epoch_seconds}] * epochs
-    return Trained("key", Path("model.tar.gz"), {}, {}, 0, history, epochs * epoch_seconds)
+    return Trained("key", Path("model.tar.gz"), {}, {}, 0, history, epochs * epoch_seconds, epochs * epoch_seconds)
 
 
 class Paces:
@@ -267,6 +267,9 @@ def test_the_end_is_projected_from_the_pace_so_far() -> None:
     hear("epoch=0 validation_accuracy=0.4125 photos_per_second=81.3 seconds=0.5")
     hear("progress epoch=1 step=3/9")  # not within the same minute
     hear("other lines")
-    (line,) = said.getvalue().splitlines()
+    hear("member 2 of 2: seed 7")
+    hear("epoch=0 validation_accuracy=0.5 photos_per_second=80 seconds=0.5")
+    line, other = said.getvalue().splitlines()
     assert "seed 0, default recipe: epoch 1 of 3, validation accuracy 0.412, 81 photos/s; ends about " in line
     assert "all trainings about" in line
+    assert "seed 0, default recipe: member 2 of 2, epoch 1 of 3, " in other
