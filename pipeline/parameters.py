@@ -55,6 +55,10 @@ BACKBONES = (
     *("vit_b_16", "vit_b_32", "vit_h_14", "vit_l_16", "vit_l_32", "wide_resnet101_2", "wide_resnet50_2"),
 )
 
+OF_ONE_SIZE = tuple(name for name in BACKBONES if name.startswith(("vit_", "maxvit_")))
+"""Backbones that take photos of `THEIR_SIZE` pixels and of no other size; a test asks them."""
+THEIR_SIZE = 224
+
 
 @dataclass(frozen=True)
 class Parameter:
@@ -136,14 +140,14 @@ def table(*, gpu: bool = True) -> dict[str, Parameter]:
         # Names the content of the prefix, so it has no default: same value, same photos, Preprocess from the cache.
         Parameter("InputRevision", None),
         Parameter("Backbone", "resnet18", known=BACKBONES),
-        Parameter("ImageSize", 224, low=32, high=1024),
-        Parameter("Epochs", 20, low=1, high=10_000),
+        Parameter("ImageSize", 192, low=32, high=1024),
+        Parameter("Epochs", 10, low=1, high=10_000),
         Parameter("Members", 3, low=1, high=16),  # networks of a pretrained backbone that Train averages
         Parameter("BaselineEpochs", 5, low=1, high=10_000),
         Parameter("Seed", 0, low=0, high=2**31 - 1),
         Parameter("HpoJobs", 12, low=1, high=750),  # SageMaker's quota of training jobs of a tuning job
         Parameter("HpoParallelism", 3, low=1, high=100),
-        Parameter("HpoEpochs", 8, low=1, high=10_000),
+        Parameter("HpoEpochs", 5, low=1, high=10_000),
         Parameter("PreprocessInstanceType", "ml.m5.2xlarge", choices=cpu),
         Parameter("PreprocessInstanceCount", 1, low=1, high=100),
         Parameter("BaselineInstanceType", usual, choices=training),
@@ -184,9 +188,12 @@ def check_together(
     """ValueError names parameters that do not go with each other; `values` replace defaults by name.
 
     Ranks share every batch, so that their number must divide each batch size that `space` may choose, or `batch_size`
-    where it chooses none.
+    where it chooses none. Some backbones take photos of one size only, which their first job would find after
+    Preprocess.
     """
     full = {name: item.default for name, item in table(gpu=gpu).items()} | dict(values)
+    if full["Backbone"] in OF_ONE_SIZE and full["ImageSize"] != THEIR_SIZE:
+        raise ValueError(f"ImageSize is {full['ImageSize']}; with Backbone {full['Backbone']} it must be {THEIR_SIZE}")
     jobs, parallel = int(full["HpoJobs"] or 0), int(full["HpoParallelism"] or 0)
     if parallel > jobs:
         raise ValueError(f"HpoParallelism is {parallel}; it must be at most HpoJobs, which is {jobs}")

@@ -9,10 +9,12 @@ import pytest
 
 from pipeline.definition import SUMMARY
 from pipeline.metrics import METRICS, OBJECTIVE, metric_definitions
-from pipeline.parameters import BACKBONES, DEFAULT_BATCH_SIZE, table
+from pipeline.parameters import BACKBONES, DEFAULT_BATCH_SIZE, OF_ONE_SIZE, THEIR_SIZE, table
 from pipeline.search import FINE_TUNING, FROM_SCRATCH, Choice
+from tally.data.preprocess import PreprocessSettings
 from tally.errors import TallyError
 from tally.gate import GateSettings, decide
+from tally.network import build_network, check_size
 from tally.settings import FREEZE, TrainingSettings
 from tests.pipeline.walk import steps
 
@@ -74,11 +76,11 @@ def test_the_batch_that_ranks_share_by_default_is_the_trainers() -> None:
     assert TrainingSettings().batch_size == DEFAULT_BATCH_SIZE
 
 
-def test_the_search_can_choose_every_freezing_that_the_trainer_knows() -> None:
+def test_the_search_can_choose_every_freezing_but_that_of_the_baseline() -> None:
     """The measured recipe freezes early layers: a search without that choice could never come to it."""
     choices = FINE_TUNING.ranges["freeze"]
     assert isinstance(choices, Choice)
-    assert sorted(choices.values) == sorted(FREEZE)
+    assert sorted(choices.values) == sorted(set(FREEZE) - {"backbone"})
 
 
 def test_the_gate_parameters_default_to_the_gates_own_values(definition: dict[str, Any]) -> None:
@@ -132,6 +134,25 @@ def test_the_backbones_are_those_of_torchvision() -> None:
     from torchvision import models
 
     assert sorted(BACKBONES) == models.list_models(module=models)
+
+
+@pytest.mark.parametrize("name", [*OF_ONE_SIZE, "inception_v3", "swin_t", "mobilenet_v2", "resnet18"])
+def test_backbones_of_one_size_are_those_that_refuse_the_default(name: str) -> None:
+    import torch
+
+    with torch.device("meta"):  # shapes without numbers
+        network = build_network(name, dropout=0)
+        if name in OF_ONE_SIZE:
+            check_size(network, THEIR_SIZE)
+            with pytest.raises(TallyError, match=name):
+                check_size(network, TrainingSettings().image_size)
+        else:
+            check_size(network, TrainingSettings().image_size)
+
+
+def test_the_default_size_is_the_same_everywhere() -> None:
+    default = table()["ImageSize"].default
+    assert default == TrainingSettings().image_size == PreprocessSettings().image_size
 
 
 def test_what_the_definition_reads_from_the_verdict_is_there() -> None:

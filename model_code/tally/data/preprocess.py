@@ -1,6 +1,6 @@
 """The Preprocess job: raw photos in; checked, split, shrunk and packed photos out, with a report on the data.
 
-    python -m tally preprocess --image-size 224
+    python -m tally preprocess --image-size 192
 
 Reads processing input `photos`; writes processing outputs `train`, `validation`, `test` and `report`. With several
 instances each does its share of the shards, and the shards are the same bytes whatever their number.
@@ -51,7 +51,7 @@ _CHUNK = 500
 class PreprocessSettings:
     """What a person may set; validated on construction, TallyError names the option."""
 
-    image_size: int = 224
+    image_size: int = 192
     max_pixels: int = MAX_PIXELS
     min_photos: int = 1
     workers: int = 1
@@ -77,7 +77,9 @@ class PreprocessSettings:
         parser = argparse.ArgumentParser(
             prog="python -m tally preprocess", description="Check, split, shrink and pack bin photos."
         )
-        parser.add_argument("--image-size", type=int, default=224, help="side the network sees, pixels (default 224)")
+        parser.add_argument(
+            "--image-size", type=int, default=cls.image_size, help="side the network sees, pixels (default %(default)s)"
+        )
         parser.add_argument("--max-pixels", type=int, default=MAX_PIXELS, help="quarantine photos with more pixels")
         parser.add_argument(
             "--min-photos", type=int, default=1, help="fewest usable photos a split may have (default 1)"
