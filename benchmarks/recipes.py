@@ -9,10 +9,11 @@ on from there. Ends with 1 when something does not hold.
 """
 
 import json
+import math
 import sys
 from argparse import ArgumentParser, Namespace
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any, TextIO, cast
 
@@ -53,6 +54,9 @@ def parse(arguments: Sequence[str] | None = None) -> Namespace:
     )
     parser.add_argument("--seeds", type=int, default=3, help="trainings of each recipe (default 3)")
     parser.add_argument(
+        "--plain-seeds", type=int, help="trainings of the plain recipe, where it shall be fewer: saves hours"
+    )
+    parser.add_argument(
         "--split",
         choices=("test", "validation"),
         default="test",
@@ -65,14 +69,14 @@ def parse(arguments: Sequence[str] | None = None) -> Namespace:
     parser.add_argument("--sample-photos", type=int, default=600, help="photos to draw without --data (default 600)")
     parser.add_argument("--out", type=Path, default=Path("build/recipes"), help="jobs, recipes.json and recipes.md")
     options = parser.parse_args(arguments)
-    for name in ("image_size", "epochs", "members", "minutes", "seeds", "sample_photos"):
+    for name in ("image_size", "epochs", "members", "minutes", "seeds", "plain_seeds", "sample_photos"):
         value = getattr(options, name)
-        if value is not None and value <= 0:
-            parser.error(f"--{name.replace('_', '-')} is {value}; it must be above 0")
+        if value is not None and not 0 < value < math.inf:
+            parser.error(f"--{name.replace('_', '-')} is {value}; it must be a number above 0")
     if options.share:
         if options.shuffle_labels:
             parser.error("--share and --shuffle-labels are two things to find out; give one of them")
-        if min(options.share) <= 0 or max(options.share) > 1 or len(set(options.share)) < 2:
+        if not all(0 < share <= 1 for share in options.share) or len(set(options.share)) < 2:
             parser.error(f"--share is {options.share}; give at least two shares above 0 and up to 1, as 0.25 0.5 1")
     if options.weights is not None and not options.weights.is_file():
         parser.error(f"--weights {options.weights} is not a file; give a .pth or .safetensors file")
@@ -112,8 +116,8 @@ def _choices(options: Namespace, progress: Progress) -> Choices:
             progress.say(f"drawing {options.sample_photos} sample photos: what follows says nothing about real bins")
             generate(data, photos=options.sample_photos, seed=_SAMPLE_SEED)
             (data / ".whole").touch()
-    names = ("groups", "weights", "backbone", "image_size", "epochs", "members", "minutes", "seeds", "split")
-    return Choices(data=data, listing=options.list, **{name: getattr(options, name) for name in names})
+    others = {item.name for item in fields(Choices)} - {"data", "listing"}
+    return Choices(data=data, listing=options.list, **{name: getattr(options, name) for name in others})
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -42,7 +42,13 @@ class Choices:
     members: int | None = None
     minutes: float | None = None
     seeds: int = 3
+    plain_seeds: int | None = None  # None: as many as `seeds`
     split: str = "test"
+
+    @property
+    def seeds_of_plain(self) -> int:
+        """Trainings of the plain recipe, at most one for each of the default recipe."""
+        return min(self.plain_seeds or self.seeds, self.seeds)
 
     @property
     def parameters(self) -> dict[str, str | int | float]:
@@ -86,9 +92,10 @@ class Bench:
         members = int(hyperparameters["members"]) if self.choices.weights else 1
         fit = epochs_within((60 * minutes - around) / members, probe.epoch_seconds, epochs)
         if not fit:
+            least = (around + members * probe.epoch_seconds) / 60
             raise LocalError(
-                f"a job of one epoch of the default recipe takes {probe.job_seconds / 60:.1f} minutes here, too long "
-                f"for --minutes {minutes:g}; give more minutes, fewer photos or a smaller --image-size"
+                f"one epoch of {members} network{'s' * (members > 1)} takes about {least:.1f} minutes here, too long "
+                f"for --minutes {minutes:g}; give more minutes, fewer --members, fewer photos or a smaller --image-size"
             )
         return fit
 
@@ -101,8 +108,8 @@ class Bench:
         self.progress.say(f"{what}: {when}, epochs {len(trained.history)}, {trained.seconds:.0f} s, job {trained.key}")
         return trained
 
-    def train_plain(self, seed: int, recipe: Trained, splits: Splits, *, later: int) -> Trained:
-        """Train the plain recipe for at least as long as `recipe` was trained on this machine.
+    def train_plain(self, seed: int, seconds: float, splits: Splits, *, later: int) -> Trained:
+        """Train the plain recipe for at least `seconds`, as long as the default recipe was trained on this machine.
 
         Its epochs follow from the pace of its last training, at first from that of a single epoch. Where it was
         quicker than that and got less, it is trained again for longer; `recipes_compare` reports it if even that fails.
@@ -117,10 +124,10 @@ class Bench:
             probe = self.train("pace of the plain recipe", one_epoch(wanted(1)), splits, later=0)
             self._pace = probe.epoch_seconds
         for _ in range(_REPEATS):
-            epochs = epochs_of_equal_time(recipe.seconds, self._pace)
+            epochs = epochs_of_equal_time(seconds, self._pace)
             trained = self.train(f"seed {seed}, plain recipe", wanted(epochs), splits, later=later)
             self._pace = trained.epoch_seconds
-            if trained.seconds >= recipe.seconds:
+            if trained.seconds >= seconds:
                 break
         return trained
 

@@ -11,17 +11,27 @@ Result = dict[str, Any]
 
 
 def compare(bench: Bench) -> Result:
-    """Train and judge both recipes with every seed; the result is plain JSON data."""
+    """Train and judge both recipes with every seed; the result is plain JSON data.
+
+    Where the plain recipe has fewer seeds than the default one, each of its models meets several, and was trained at
+    least as long as the longest of them.
+    """
     splits = bench.splits()
-    epochs, seeds = bench.epochs(splits), range(bench.choices.seeds)
+    epochs, seeds, plain_seeds = bench.epochs(splits), bench.choices.seeds, bench.choices.seeds_of_plain
     baseline = bench.baseline(splits)
-    rows = []
-    for seed in seeds:
-        later = 2 * (len(seeds) - seed) - 1
+    later = seeds + plain_seeds
+    recipes, plains = [], []
+    for seed in range(seeds):
+        later -= 1
         what = f"seed {seed}, default recipe"
-        recipe = bench.train(what, bench.defaults.recipe(seed, epochs), splits, later=later)
-        plain = bench.train_plain(seed, recipe, splits, later=later - 1)
-        models = {"challenger": recipe, "champion": plain, "baseline": baseline}
+        recipes.append(bench.train(what, bench.defaults.recipe(seed, epochs), splits, later=later))
+    for seed in range(plain_seeds):
+        later -= 1
+        longest = max(recipe.seconds for recipe in recipes[seed::plain_seeds])
+        plains.append(bench.train_plain(seed, longest, splits, later=later))
+    rows = []
+    for seed, recipe in enumerate(recipes):
+        models = {"challenger": recipe, "champion": plains[seed % plain_seeds], "baseline": baseline}
         found = bench.evaluate(f"seed {seed}, the gate", splits, models, CHAMPION, seed)
         rows.append(_row(seed, found, models))
     figures = {name: [row["models"][name]["figures"] for row in rows] for name in ("default", "plain")}
@@ -32,8 +42,12 @@ def compare(bench: Bench) -> Result:
         "photos": {name: len(splits.photos(name)) for name in SPLITS},
         "left_to_the_trainer": bench.defaults.tuned,
         "seeds": rows,
+        "plain_seeds": plain_seeds,
         "baselines": {"frozen backbone": figures_of(found["models"]["baseline"], baseline), **without},
-        "over_seeds": {name: _plain(spreads(seeds)) for name, seeds in figures.items()},
+        "over_seeds": {
+            "default": _plain(spreads(figures["default"])),
+            "plain": _plain(spreads(figures["plain"][:plain_seeds])),
+        },
         "claims": [asdict(claim) for claim in held],
     }
 

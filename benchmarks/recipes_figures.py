@@ -71,12 +71,13 @@ def spreads(seeds: Sequence[Figures]) -> dict[str, Spread]:
 
 @dataclass(frozen=True)
 class Target:
-    """What the mean over the seeds of one figure must reach, or must not exceed."""
+    """What one figure must reach, or must not exceed: the mean over the seeds."""
 
     name: str
     figure: str
     bound: float
     at_least: bool = True
+    every_seed: bool = False  # each seed must hold it, not only their mean
 
     def holds(self, value: float) -> bool:
         """Whether `value` meets the bound."""
@@ -93,7 +94,7 @@ TARGETS = (
     Target("class-balanced RMSE, by the mean", "rmse_mean", 1.06, at_least=False),
     Target("class-balanced within 1, by the median", "within_1_median", 0.80),
     Target("class-balanced macro-F1", "macro_f1", 0.43),
-    Target("least recall of a count", "least_recall", 0.25),
+    Target("least recall of a count, every seed", "least_recall", 0.25, every_seed=True),
     Target("ECE on validation", "validation_ece", 0.05, at_least=False),
 )
 GAINS = {
@@ -132,4 +133,5 @@ def claims(recipe: Sequence[Figures], plain: Sequence[Figures], gates: Sequence[
 
 def _claim(target: Target, spread: Spread) -> Claim:
     found = f"{spread.mean:.3f} ± {spread.deviation:.3f} ({spread.low:.3f} to {spread.high:.3f})"
-    return Claim(target.name, target.demand(), found, target.holds(spread.mean))
+    decides = (spread.low if target.at_least else spread.high) if target.every_seed else spread.mean
+    return Claim(target.name, target.demand(), found, target.holds(decides))

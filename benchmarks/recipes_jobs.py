@@ -159,7 +159,10 @@ class Jobs:
             seconds = self._run("Evaluate", tree, ["evaluate", *arguments], "output/message", on_line)
             shutil.rmtree(tree.root / "processing" / "input")
             write_json(folder / _DONE, {"models": trained, "seconds": seconds, "code": self.code})
-        return {**read_json(written, {}), "page": str(written.with_name("evaluation.html"))}
+        found = read_json(written, {})
+        if not isinstance(found, dict) or not {"models", "gate"} <= found.keys():
+            raise LocalError(f"what is kept of an evaluation in {folder} is damaged; delete that folder to judge again")
+        return {**found, "page": str(written.with_name("evaluation.html"))}
 
     def key(self, *parts: object) -> str:
         """A name for what `parts` and the code make."""
@@ -208,6 +211,16 @@ def raw_photos(data: Path, groups: Path | None, listing: Path | None) -> dict[st
 
 
 def _trained(key: str, folder: Path) -> Trained:
+    try:
+        return _read_trained(key, folder)
+    except (LocalError, KeyError, TypeError, AttributeError, ValueError, OSError) as error:
+        raise LocalError(
+            f"what is kept of a training in {folder} is damaged ({type(error).__name__}: {error}); delete that folder "
+            "and it is trained again"
+        ) from error
+
+
+def _read_trained(key: str, folder: Path) -> Trained:
     summary = read_json(folder / "tree" / "model" / "training.json", {})
     attempts = (folder / "attempts.jsonl").read_text("utf-8").splitlines()
     return Trained(

@@ -16,11 +16,18 @@ VIEWS = ("alone", "mirrored", "last_weights")
 
 
 def rows(results: list[dict[str, Any]], view: str) -> list[str]:
-    """Markdown rows, one a name in the order of first appearance; `view` is one of VIEWS."""
+    """Markdown rows, one a name in the order of first appearance; `view` is one of VIEWS.
+
+    ValueError where rows of one name are not the same recipe with different seeds.
+    """
     names = list(dict.fromkeys(row["name"] for row in results if view in row))
     lines = []
     for name in names:
-        runs = [row for row in results if row["name"] == name]
+        runs = [row for row in results if row["name"] == name and view in row]
+        if len({run["seed"] for run in runs}) < len(runs):
+            raise ValueError(f"several rows of '{name}' have one seed; leave one, or name the others differently")
+        if len({_recipe(run) for run in runs}) > 1:
+            raise ValueError(f"rows of '{name}' differ in more than their seed; give each recipe a name of its own")
         figures = [run[view] for run in runs]
         cells = [_cell([figure[column] for figure in figures]) for column in COLUMNS]
         recalls = " ".join(
@@ -29,6 +36,11 @@ def rows(results: list[dict[str, Any]], view: str) -> list[str]:
         seconds = round(mean(run["seconds"] for run in runs))
         lines.append(f"| {name} | {len(runs)} | {' | '.join(cells)} | {recalls} | {seconds} |")
     return lines
+
+
+def _recipe(run: dict[str, Any]) -> frozenset[str]:
+    words = run["command"].split()
+    return frozenset(word for word in words if "=" in word and not word.startswith("seed="))
 
 
 def _cell(values: list[float]) -> str:
@@ -42,9 +54,13 @@ def main() -> None:
     if len(sys.argv) not in (2, 3) or not Path(sys.argv[1]).is_file() or view not in VIEWS:
         sys.exit(f"say which results, and how judged: python -m experiments.table FILE [{' | '.join(VIEWS)}]")
     results = [json.loads(line) for line in Path(sys.argv[1]).read_text(encoding="utf-8").splitlines()]
+    try:
+        found = rows(results, view)
+    except ValueError as error:
+        sys.exit(f"error: {sys.argv[1]}: {error}")
     print(f"| name | seeds | {' | '.join(COLUMNS)} | recall of 1 to 5 | seconds |")
     print("|---" * (len(COLUMNS) + 4) + "|")
-    print("\n".join(rows(results, view)))
+    print("\n".join(found))
 
 
 if __name__ == "__main__":

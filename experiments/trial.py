@@ -8,6 +8,7 @@ candidates that the platform does not have. A row is added to --results, and pri
 
 import argparse
 import json
+import math
 import os
 import sys
 import time
@@ -24,6 +25,7 @@ from experiments.photos import Photos, divide
 from tally.averaging import averaged
 from tally.container import MALLOC
 from tally.errors import TallyError
+from tally.labels import COUNTS
 from tally.loader import Augmentation, BalancedOrder
 from tally.losses import OrdinalLoss
 from tally.mixing import mixes, mixup
@@ -48,6 +50,12 @@ def main() -> None:
     parser.add_argument("--cutmix", type=float, default=0.0, help="alpha; 0: off")
     parser.add_argument("--start-size", type=int, help="progressive resizing: image size of the first epoch")
     given = parser.parse_intermixed_args()
+    if not 0 < given.share < 1:
+        parser.error(f"--share is {given.share}; it must be above 0 and below 1")
+    if not 0 <= given.cutmix < math.inf:
+        parser.error(f"--cutmix is {given.cutmix}; it must be a number from 0")
+    if given.start_size is not None and given.start_size < 32:
+        parser.error(f"--start-size is {given.start_size}; it must be at least 32")
     try:
         settings = TrainingSettings.from_hyperparameters(_pairs(given.settings))
         _check(settings)
@@ -56,6 +64,11 @@ def main() -> None:
             raise TallyError(
                 f"{given.shards} leaves {len(train)} photos to train on, fewer than batch_size={settings.batch_size}"
             )
+        for side, photos in (("train", train), ("judge", judged)):
+            if missing := set(range(len(COUNTS))) - set(photos.labels.tolist()):
+                raise TallyError(
+                    f"{given.shards} leaves no photo of count {COUNTS[min(missing)]} to {side} on; add some"
+                )
         started = time.monotonic()
         network, last = _train(settings, train, given)
         seconds = round(time.monotonic() - started)
@@ -83,7 +96,7 @@ def main() -> None:
 
 def _check(settings: TrainingSettings) -> None:
     """A row must not say what was not done."""
-    for name in ("class_weighting", "patience", "flip_tta", "processes", "weights"):
+    for name in ("class_weighting", "members", "patience", "flip_tta", "processes", "weights"):
         value, usual = getattr(settings, name), getattr(TrainingSettings(), name)
         if value != usual:
             raise TallyError(f"'{name}' is {value}; a trial ignores it, so leave it at {usual}")

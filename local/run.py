@@ -129,7 +129,7 @@ def only_one(build: Path) -> Iterator[None]:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
-            raise LocalError(f"another run is at work in {build}; wait for it or choose another --build") from error
+            raise LocalError(f"another run is at work in {build}; wait for it or choose another folder") from error
         yield
 
 

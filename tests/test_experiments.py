@@ -38,6 +38,20 @@ def test_a_trial_adds_a_row_and_the_table_shows_it(tmp_path: Path) -> None:
     assert row["train_photos"] + row["judged_photos"] == 120
     assert 0 <= row["alone"]["accuracy"] <= 1
     assert "| tiny | 1 | " in run("experiments.table", tmp_path / "rows.jsonl", "last_weights").stdout
+    again = json.dumps(row) + "\n"
+    for change, told in (
+        ({}, "several rows of 'tiny' have one seed"),
+        ({"seed": 1, "command": "lr=1"}, "differ in more"),
+    ):
+        (tmp_path / "two.jsonl").write_text(again + json.dumps(row | change) + "\n")
+        done = run("experiments.table", tmp_path / "two.jsonl")
+        assert done.returncode == 1
+        assert told in done.stderr
+    (tmp_path / "two.jsonl").write_text(again + json.dumps(row | {"seed": 1}) + "\n")
+    assert "| tiny | 2 | " in run("experiments.table", tmp_path / "two.jsonl").stdout
+    for option, value in (("--share", "1"), ("--cutmix", "-1"), ("--start-size", "5")):
+        refused = run("experiments.trial", *given, "--name", "tiny", option, value, *recipe)
+        assert f"{option} is {float(value) if option != '--start-size' else value}; it must be" in refused.stderr
     ignored = run("experiments.trial", *given, "--name", "tiny", "patience=3", *recipe)
     assert "'patience' is 3; a trial ignores it, so leave it at 0" in ignored.stderr
 

@@ -95,7 +95,9 @@ class TrainingSettings:
         for key, raw in hyperparameters.items():
             if key == _TRIAL_MARK or key.startswith("sagemaker_"):
                 continue
-            if key not in fields or key == "trial":
+            if key == "trial":
+                raise TallyError("hyperparameter 'trial' cannot be given; SageMaker marks the jobs of a tuning job")
+            if key not in fields:
                 near = difflib.get_close_matches(key, fields, n=1)
                 hint = f"; did you mean '{near[0]}'?" if near else f"; known: {', '.join(sorted(fields))}"
                 raise TallyError(f"hyperparameter '{key}' is not known{hint}")

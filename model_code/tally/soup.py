@@ -60,7 +60,7 @@ def averaged_weights(states: Sequence[State]) -> dict[str, Tensor]:
 def settle(network: PhotoNetwork, settings: TrainingSettings, ranks: Ranks, train: Split) -> None:
     """Estimate anew the batch statistics of what has learnt: averaged weights send other values through the layers.
 
-    One epoch of augmented photos that no member was trained on, each batch weighing the same (as
+    One epoch of the training photos under augmentation that no member has seen, each batch weighing the same (as
     torch.optim.swa_utils.update_bn does it, which would also reset what is frozen). Rank 0's share is what counts.
     """
     still = {id(module) for part in network.still() for module in part.modules()}

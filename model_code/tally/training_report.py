@@ -36,7 +36,7 @@ def write_training_report(file: Path, record: dict[str, Any], trials: "TrialsVie
     """
     history, watch = record["history"], record.get("watch") or {}
     epochs = watch.get("epochs", [])
-    found = diagnose(record)
+    found, soup = diagnose(record), record.get("soup")
     write_report(
         file,
         "training.html",
@@ -57,7 +57,9 @@ def write_training_report(file: Path, record: dict[str, Any], trials: "TrialsVie
         columns=_COLUMNS,
         phases=_phase_table(epochs),
         unwatched=sorted({row["epoch"] for row in history} - {epoch["epoch"] for epoch in epochs}),
-        seconds=sum(row["seconds"] for row in history),
+        soup=soup,
+        averaged=soup is not None and soup["kept"] == "soup",
+        seconds=sum(part["seconds"] for part in (soup["members"] if soup else history)),
         trials=trials,
     )
 

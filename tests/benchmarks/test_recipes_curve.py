@@ -58,14 +58,14 @@ def test_points_without_a_law_are_kept_and_said() -> None:
     machine = {"processor": "any", "cpus": 1, "memory_gib": 1, "system": "Linux", "python": "3.11", "load": 0.0}
     result = {
         **{"points": [point], "photos": {"train": 900, "validation": 50, "test": 50}, "split": "test"},
-        **{"machine": machine, "code": "abc", "estimate_at": 477_000},
+        **{"machine": machine, "code": "abc", "estimate_at": 158_000},
     }
     page = curve({**result, "fits": {"accuracy": {"none": "too few"}}})
     assert "| 100%  |    900 |    0 |      2 | 0.500 (0.400 to 0.600) |" in page
     assert "No estimate of accuracy: too few." in page
     page = curve({**result, "fits": {"accuracy": law}})
     assert "to the power of -0.200 ± 0.020" in page
-    assert "530,000 photos of the public data set, 477,000 of them to train on: 0.700 (0.600 to 0.800)" in page
+    assert "some 198,000 of them with 1 to 5 objects, 158,000 of those to train on: 0.700 (0.600 to 0.800)" in page
 
 
 # Views

@@ -1,4 +1,4 @@
-"""Real jobs, seconds long: the control with permuted labels, stopped in the middle and gone on with."""
+"""Real jobs, seconds long: the comparison; the control with permuted labels, stopped amid it and gone on with."""
 
 import io
 import random
@@ -8,8 +8,10 @@ import pytest
 from PIL import Image, ImageDraw
 
 from benchmarks.recipes_bench import Bench, Choices
+from benchmarks.recipes_compare import compare
 from benchmarks.recipes_jobs import Jobs
 from benchmarks.recipes_progress import Progress
+from benchmarks.recipes_report import comparison
 from benchmarks.recipes_report import control as control_page
 from benchmarks.recipes_shuffled import CHANCE, control
 from local.errors import StoppedError
@@ -65,6 +67,26 @@ def bench(tmp_path: Path, photos: Path, said: io.StringIO, stop: StopSignal) -> 
 @pytest.fixture(autouse=True)
 def one_thread(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
+
+
+@pytest.mark.e2e
+def test_one_plain_training_meets_every_seed_of_the_default_recipe(tmp_path: Path, photos: Path) -> None:
+    choices = Choices(photos, backbone="resnet18", image_size=32, epochs=2, seeds=2, plain_seeds=1)
+    jobs = Jobs(tmp_path / "jobs", StopSignal())
+    result = compare(Bench(choices, jobs, Progress(io.StringIO())))
+    one, two = result["seeds"]
+    assert one["models"]["plain"]["training"] == two["models"]["plain"]["training"]
+    assert one["models"]["default"]["training"] != two["models"]["default"]["training"]
+    longest = max(row["models"]["default"]["figures"]["seconds"] for row in (one, two))
+    as_long = next(claim for claim in result["claims"] if "as long" in claim["name"])
+    assert as_long["holds"] == (one["models"]["plain"]["figures"]["seconds"] >= longest)
+    assert result["over_seeds"]["plain"]["accuracy"]["deviation"] == 0
+    page = comparison(result | {"machine": MACHINE, "code": "abc"})
+    assert page.count("| seed 0 | seed 1 |") == 1, "two seeds of the default recipe, one of the plain one"
+
+    started = jobs.started
+    assert compare(Bench(choices, jobs, Progress(io.StringIO()))) == result
+    assert jobs.started == started
 
 
 @pytest.mark.e2e

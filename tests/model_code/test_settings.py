@@ -35,7 +35,7 @@ def test_a_tuning_job_marks_its_trials() -> None:
         ("amp", "yes", "hyperparameter 'amp' is 'yes'; it must be true or false"),
         ("learning_rat", "1", "hyperparameter 'learning_rat' is not known; known: amp, backbone"),
         ("epoch", "1", "hyperparameter 'epoch' is not known; did you mean 'epochs'?"),
-        ("trial", "true", "hyperparameter 'trial' is not known"),
+        ("trial", "true", "hyperparameter 'trial' cannot be given"),
         (
             "class_weighting",
             "balanced",

@@ -87,7 +87,7 @@ def test_a_job_of_two_members_goes_on_after_a_stop_and_leaves_one_model(tmp_path
     best = min(range(3), key=lambda number: tastes[number]["loss"])
     assert record["soup"]["kept"] == ("soup" if best == 0 else f"member {best}")
     assert f"kept the {record['soup']['kept']}" in outputs[0]
-    assert "<h2>Members</h2>" in (tmp_path / "model" / "report" / "training.html").read_text()
+    assert '<h2 id="members">Members</h2>' in (tmp_path / "model" / "report" / "training.html").read_text()
     whole = load_file(tmp_path / "model" / "weights.safetensors")
 
     again = tmp_path / "again"

@@ -83,6 +83,13 @@ def test_the_search_can_choose_every_freezing_but_that_of_the_baseline() -> None
     assert sorted(choices.values) == sorted(set(FREEZE) - {"backbone"})
 
 
+def test_the_search_can_choose_the_trainers_own_defaults() -> None:
+    """What docs/experiments.md measured must be able to come out of the pipeline."""
+    for name, item in FINE_TUNING.ranges.items():
+        default = getattr(TrainingSettings(), name)
+        assert default in item.values if isinstance(item, Choice) else item.low <= default <= item.high, name
+
+
 def test_the_gate_parameters_default_to_the_gates_own_values(definition: dict[str, Any]) -> None:
     defaults = {item["Name"]: item.get("DefaultValue") for item in definition["Parameters"]}
     gate = GateSettings()

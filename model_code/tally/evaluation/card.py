@@ -114,14 +114,12 @@ def card_text(document: Json, description: Json, training: Json, jobs: Jobs) -> 
 def _training(description: Json, training: Json, jobs: Jobs) -> Json:
     settings: Json = description.get("settings", {})
     photos = description.get("photos", {})
-    history, best = training.get("history") or [], training.get("best_epoch", -1)
     calibration = description.get("calibration") or {}
-    metrics = [(f"best epoch: {name}", history[best].get(name)) for name in _VALIDATION if 0 <= best < len(history)]
+    kept, metrics = _kept(settings, training)
     metrics += [(f"calibration: {name}", calibration.get(name)) for name in ("temperature", "ece_before", "ece_after")]
     observations = (
         f"{photos.get('train', '?')} training and {photos.get('validation', '?')} validation photos, split by bin. "
-        f"{len(history) or settings.get('epochs', '?')} epochs; the weights of the epoch with the best validation "
-        "accuracy were kept. The logits are divided by a temperature fitted on the validation photos. "
+        f"{kept} The logits are divided by a temperature fitted on the validation photos. "
         f"SHA-256 of the training photos {description.get('train_sha256', 'unknown')}, of the validation photos "
         f"{description.get('validation_sha256', 'unknown')}."
     )
@@ -131,7 +129,7 @@ def _training(description: Json, training: Json, jobs: Jobs) -> Json:
             "notes": (
                 "Cross-entropy over the counts 1 to 5, softened towards neighbouring counts by "
                 f"{settings.get('softening', 0)}, with weight {settings.get('emd', 0)} of the squared earth mover's "
-                "distance. Epochs and searched hyperparameters were chosen by validation accuracy."
+                f"distance. {_sampled(settings)}Epochs and searched hyperparameters were chosen by validation accuracy."
             ),
         },
         "training_observations": cut(observations, 1024),
@@ -145,6 +143,30 @@ def _training(description: Json, training: Json, jobs: Jobs) -> Json:
             ][:100],
         ),
     }
+
+
+def _kept(settings: Json, training: Json) -> tuple[str, list[tuple[str, Any]]]:
+    """Which weights the model has, in words, and their figures on validation."""
+    history, best, soup = training.get("history") or [], training.get("best_epoch", -1), training.get("soup")
+    epochs = len(history) or settings.get("epochs", "?")
+    by_epoch = [(f"best epoch: {name}", history[best].get(name)) for name in _VALIDATION if 0 <= best < len(history)]
+    usual = "the weights of the epoch with the best validation accuracy were kept"
+    if not soup:
+        return f"{epochs} epochs; {usual}.", by_epoch
+    networks = f"{len(soup['members'])} networks were trained from the same weights; of each {usual}."
+    if soup["kept"] != "soup":
+        return f"{networks} The best of them by validation loss, {soup['kept']}, is this model.", by_epoch
+    return f"{networks} This model is the average of their weights.", [
+        (f"average: {name}", soup["soup"].get(name.removeprefix("validation_"))) for name in _VALIDATION
+    ]
+
+
+def _sampled(settings: Json) -> str:
+    """What training photos were, where they were not taken as they come."""
+    ways = ["Every count came equally often."] if settings.get("sampling") == "balanced" else []
+    if settings.get("mixup"):
+        ways.append(f"Every second batch was of photos laid over each other (mixup, alpha {settings['mixup']}).")
+    return "".join(f"{way} " for way in ways)
 
 
 def _caveats(document: Json, description: Json) -> Iterator[str]:
