@@ -3,10 +3,12 @@
     PYTHONPATH=model_code python -m experiments.trial --shards DIR --weights FILE --name wide softening=1 image_size=256
 
 DIR is what Preprocess wrote. `key=value` are hyperparameters of a training job; --cutmix and --start-size are
-candidates that the platform does not have. A row is added to --results, and printed.
+candidates that the platform does not have. A row is added to --results, and printed. What --keep keeps of several
+trials with one seed and other --order is put together by `python -m experiments.soup`.
 """
 
 import argparse
+import dataclasses
 import json
 import math
 import os
@@ -16,6 +18,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.nn.functional import one_hot
 
@@ -34,7 +37,7 @@ from tally.optimiser import learning_rate, make_optimiser
 from tally.ranks import Ranks, seed_all
 from tally.settings import TrainingSettings
 
-_ALONE = Ranks(0, 1, torch.device("cpu"))
+ALONE = Ranks(0, 1, torch.device("cpu"))
 _JUDGED_AT_ONCE = 64
 
 
@@ -47,6 +50,8 @@ def main() -> None:
     parser.add_argument("--weights", type=Path, required=True, help="pretrained weights of the backbone")
     parser.add_argument("--results", type=Path, default=Path("build/experiments.jsonl"), help="default: %(default)s")
     parser.add_argument("--share", type=float, default=0.6, help="of the groups, to train on (default %(default)s)")
+    parser.add_argument("--order", type=int, help="seed of orders and augmentation; the job's, which the head has too")
+    parser.add_argument("--keep", type=Path, help="folder for NAME.safetensors, the weights that were judged")
     parser.add_argument("--cutmix", type=float, default=0.0, help="alpha; 0: off")
     parser.add_argument("--start-size", type=int, help="progressive resizing: image size of the first epoch")
     given = parser.parse_intermixed_args()
@@ -57,7 +62,7 @@ def main() -> None:
     if given.start_size is not None and given.start_size < 32:
         parser.error(f"--start-size is {given.start_size}; it must be at least 32")
     try:
-        settings = TrainingSettings.from_hyperparameters(_pairs(given.settings))
+        settings = TrainingSettings.from_hyperparameters(hyperparameters(given.settings))
         _check(settings)
         train, judged = divide(given.shards, given.share)
         if len(train) < settings.batch_size:
@@ -72,7 +77,7 @@ def main() -> None:
         started = time.monotonic()
         network, last = _train(settings, train, given)
         seconds = round(time.monotonic() - started)
-        logits, mirrored = _logits(network, judged, settings)
+        logits, mirrored = answers(network, judged, settings)
         row = {
             "name": given.name,
             "command": " ".join(sys.argv[1:]),
@@ -83,9 +88,13 @@ def main() -> None:
             "alone": measures(logits, judged.labels),
             "mirrored": measures((logits + mirrored) / 2, judged.labels),
         }
+        if given.keep:
+            given.keep.mkdir(parents=True, exist_ok=True)
+            weights = {name: value.contiguous() for name, value in network.state_dict().items()}
+            save_file(weights, given.keep / f"{given.name}.safetensors")
         if settings.ema:
             network.load_state_dict(last)
-            row["last_weights"] = measures(_logits(network, judged, settings)[0], judged.labels)
+            row["last_weights"] = measures(answers(network, judged, settings)[0], judged.labels)
     except TallyError as error:
         sys.exit(f"error: {error}")
     given.results.parent.mkdir(parents=True, exist_ok=True)
@@ -102,7 +111,7 @@ def _check(settings: TrainingSettings) -> None:
             raise TallyError(f"'{name}' is {value}; a trial ignores it, so leave it at {usual}")
 
 
-def _pairs(texts: list[str]) -> dict[str, str]:
+def hyperparameters(texts: list[str]) -> dict[str, str]:
     wrong = [text for text in texts if "=" not in text]
     if wrong:
         raise TallyError(f"'{wrong[0]}' is no hyperparameter; say key=value, as in softening=1")
@@ -121,10 +130,12 @@ def _train(
     load_pretrained(network, given.weights)
     freeze(network, settings.freeze, pretrained=True)
     network.to(memory_format=torch.channels_last)
+    if given.order is not None:
+        settings = dataclasses.replace(settings, seed=given.order)
     optimiser, loss = make_optimiser(network, settings), OrdinalLoss(settings, torch.ones(5))
     average = averaged(network, settings.ema) if settings.ema else None
     natural = settings.sampling == "natural"
-    order = None if natural else BalancedOrder(train.labels.tolist(), _ALONE, settings.seed)
+    order = None if natural else BalancedOrder(train.labels.tolist(), ALONE, settings.seed)
     labels = torch.from_numpy(train.labels)
     steps = len(train) // settings.batch_size
     started = time.monotonic()
@@ -173,7 +184,7 @@ def _size(settings: TrainingSettings, start: int | None, epoch: int) -> int:
 
 
 @torch.inference_mode()
-def _logits(network: PhotoNetwork, judged: Photos, settings: TrainingSettings) -> tuple[Floats, Floats]:
+def answers(network: PhotoNetwork, judged: Photos, settings: TrainingSettings) -> tuple[Floats, Floats]:
     """Logits `[n, 5]` of the photos as the endpoint sees them, and of their mirror images."""
     network.eval()
     found = []

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file
 from sklearn import metrics as oracle
 
 from experiments.measures import measures
@@ -54,6 +55,31 @@ def test_a_trial_adds_a_row_and_the_table_shows_it(tmp_path: Path) -> None:
         assert f"{option} is {float(value) if option != '--start-size' else value}; it must be" in refused.stderr
     ignored = run("experiments.trial", *given, "--name", "tiny", "patience=3", *recipe)
     assert "'patience' is 3; a trial ignores it, so leave it at 0" in ignored.stderr
+
+
+def test_trials_of_one_head_are_averaged(tmp_path: Path) -> None:
+    for split, seed in (("train", 1), ("validation", 2)):
+        (tmp_path / split).mkdir()
+        write_split(tmp_path / split, prepared(60, seed=seed), split=split, stored_side=40)
+    torch.save(build_network("resnet18", 0.0).classifier.state_dict(), tmp_path / "weights.pth")
+    recipe = ["backbone=resnet18", "image_size=32", "epochs=1", "batch_size=8"]
+    given = ["--shards", tmp_path, "--weights", tmp_path / "weights.pth", "--results", tmp_path / "rows.jsonl"]
+    for order in (1, 2):
+        done = run(
+            "experiments.trial", *given, "--keep", tmp_path, "--name", f"order-{order}", "--order", order, *recipe
+        )
+        assert done.returncode == 0, done.stderr
+    one, other = (load_file(tmp_path / f"order-{order}.safetensors") for order in (1, 2))
+    assert not torch.equal(one["classifier.layer4.1.conv2.weight"], other["classifier.layer4.1.conv2.weight"])
+    done = run("experiments.soup", "--shards", tmp_path, "--kept", tmp_path, "order-1", "order-2", *recipe)
+    assert done.returncode == 0, done.stderr
+    shown = [line.split(" | ")[0] for line in done.stdout.splitlines()[2:]]
+    assert shown == ["| order-1", "| order-2", "| logits averaged", "| weights averaged"]
+    rows = [json.loads(line)["alone"] for line in (tmp_path / "rows.jsonl").read_text().splitlines()]
+    for row, line in zip(rows, done.stdout.splitlines()[2:], strict=False):
+        assert f"{row['log_loss']:.3f}" in line, "what was kept is what was judged"
+    missing = run("experiments.soup", "--shards", tmp_path, "--kept", tmp_path, "order-3", *recipe)
+    assert "order-3.safetensors is not there; run that trial with --keep" in missing.stderr
 
 
 def test_figures_are_those_of_scikit_learn_with_balanced_weights() -> None:

@@ -5,7 +5,7 @@ soups"). It needs a common start: what grew from one pretrained network can be a
 cannot, so the soup is kept only where validation says that it is better than its best member.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -14,13 +14,10 @@ from torch.nn import functional
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from tally.calibration import fit_temperature
-from tally.data.shards import Split
-from tally.loader import training_loader
 from tally.metrics import confusion_matrix, confusion_metrics
 from tally.network import PhotoNetwork
 from tally.precision import Precision
 from tally.ranks import Ranks
-from tally.settings import TrainingSettings
 
 State = Mapping[str, Tensor]
 
@@ -57,25 +54,23 @@ def averaged_weights(states: Sequence[State]) -> dict[str, Tensor]:
 
 
 @torch.no_grad()
-def settle(network: PhotoNetwork, settings: TrainingSettings, ranks: Ranks, train: Split) -> None:
+def settle(network: PhotoNetwork, batches: Iterable[Tensor], ranks: Ranks, *, amp: bool) -> None:
     """Estimate anew the batch statistics of what has learnt: averaged weights send other values through the layers.
 
-    One epoch of the training photos under augmentation that no member has seen, each batch weighing the same (as
-    torch.optim.swa_utils.update_bn does it, which would also reset what is frozen). Rank 0's share is what counts.
+    `batches` of photos, uint8 `[n, S, S, 3]`, weigh the same each (as torch.optim.swa_utils.update_bn does it, which
+    would also reset what is frozen). Rank 0's are what counts.
     """
     still = {id(module) for part in network.still() for module in part.modules()}
     norms = [module for module in network.modules() if isinstance(module, _BatchNorm) and id(module) not in still]
     if not norms:
         return
     usual = [norm.momentum for norm in norms]
-    precision = Precision.on(ranks.device, amp=settings.amp)
+    precision = Precision.on(ranks.device, amp=amp)
     network.eval()
     for norm in norms:
         norm.reset_running_stats()
         norm.train()
-    loader, batches = training_loader(train, settings, ranks)
-    batches.start(settings.epochs, 0)
-    for done, (photos, _) in enumerate(loader):
+    for done, photos in enumerate(batches):
         for norm in norms:
             norm.momentum = 1 / (done + 1)
         with precision.autocast():

@@ -23,6 +23,7 @@ from tally.data.delivery import Delivery
 from tally.data.shards import Split
 from tally.errors import TallyError
 from tally.judge import Judge
+from tally.loader import training_loader
 from tally.network import Mirrored, PhotoNetwork, build_network, check_size, find_weights, freeze, load_pretrained
 from tally.outcome import EpochResult, Outcome
 from tally.paths import MlPaths
@@ -151,7 +152,9 @@ class _Job:
         tastes = [Taste.of(*self.validated(member.network)) for member in members]
         network = self._network().to(self._ranks.device)
         network.load_state_dict(averaged_weights([member.network.state_dict() for member in members]))
-        settle(network, self._settings, self._ranks, self._train)
+        loader, batches = training_loader(self._train, self._settings, self._ranks)
+        batches.start(self._settings.epochs, 0)  # augmentation that no member has seen
+        settle(network, (photos for photos, _ in loader), self._ranks, amp=self._settings.amp)
         soup = Taste.of(*self.validated(network))
         best = min(range(len(members)), key=lambda number: tastes[number].loss)
         better = soup.loss < tastes[best].loss

@@ -12,6 +12,7 @@ from scipy.special import log_softmax
 from torch import nn
 
 from tally.data.shards import Split
+from tally.loader import training_loader
 from tally.network import build_network, freeze
 from tally.ranks import Ranks, seed_all
 from tally.settings import TrainingSettings
@@ -45,7 +46,9 @@ def test_settling_gives_the_statistics_of_the_photos_and_leaves_what_is_frozen(t
         norm.running_mean.fill_(3.0)  # type: ignore[union-attr]  # it tracks statistics
     seen = []
     handle = learning.register_forward_pre_hook(lambda _module, inputs: seen.append(inputs[0]))
-    settle(network, settings, ALONE, train)
+    loader, batches = training_loader(train, settings, ALONE)
+    batches.start(0, 0)
+    settle(network, (photos for photos, _ in loader), ALONE, amp=False)
     handle.remove()
     assert len(seen) == 4
     want = torch.stack([values.mean((0, 2, 3)) for values in seen]).mean(0)

@@ -1,0 +1,84 @@
+"""Several trials put together: their logits averaged, and their weights, as a training job averages its members.
+
+    PYTHONPATH=model_code python -m experiments.soup --shards DIR --kept DIR one two image_size=192
+
+`one` and `two` are names of trials that ran with --keep, one seed and --order of their own.
+"""
+
+import argparse
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import torch
+from safetensors.torch import load_file
+from torch import Tensor
+
+from experiments.measures import Floats, measures
+from experiments.photos import Photos, divide
+from experiments.table import COLUMNS
+from experiments.trial import ALONE, answers, hyperparameters
+from tally.errors import TallyError
+from tally.loader import Augmentation, BalancedOrder
+from tally.network import PhotoNetwork, build_network, freeze
+from tally.settings import TrainingSettings
+from tally.soup import averaged_weights, settle
+
+
+def main() -> None:
+    """Print a row for each trial, for the mean of their logits and for the mean of their weights."""
+    parser = argparse.ArgumentParser(prog="python -m experiments.soup", description=(__doc__ or "").split("\n\n")[0])
+    parser.add_argument(
+        "words", nargs="+", metavar="name|key=value", help="names of trials, and what they had in common"
+    )
+    parser.add_argument("--shards", type=Path, required=True, help="as the trials had it")
+    parser.add_argument("--kept", type=Path, required=True, help="what the trials were told to --keep in")
+    parser.add_argument("--share", type=float, default=0.6, help="as the trials had it (default %(default)s)")
+    given = parser.parse_intermixed_args()
+    names = [word for word in given.words if "=" not in word]
+    try:
+        settings = TrainingSettings.from_hyperparameters(hyperparameters([w for w in given.words if "=" in w]))
+        train, judged = divide(given.shards, given.share)
+        print(f"| networks | {' | '.join(COLUMNS)} | recall of 1 to 5 |")
+        print("|---" * (len(COLUMNS) + 2) + "|")
+        members = [_network(settings, given.kept / f"{name}.safetensors") for name in names]
+        found = [answers(member, judged, settings)[0] for member in members]
+        for name, logits in zip(names, found, strict=True):
+            _show(name, logits, judged)
+        _show("logits averaged", np.mean(found, axis=0), judged)
+        soup = members[0]
+        soup.load_state_dict(averaged_weights([member.state_dict() for member in members]))
+        freeze(soup, settings.freeze, pretrained=True)
+        settle(soup, _batches(train, settings), ALONE, amp=False)
+        _show("weights averaged", answers(soup, judged, settings)[0], judged)
+    except TallyError as error:
+        sys.exit(f"error: {error}")
+
+
+def _network(settings: TrainingSettings, file: Path) -> PhotoNetwork:
+    if not file.is_file():
+        raise TallyError(f"{file} is not there; run that trial with --keep {file.parent}")
+    network = build_network(settings.backbone, settings.dropout)
+    network.load_state_dict(load_file(file))
+    return network.to(memory_format=torch.channels_last)
+
+
+def _batches(train: Photos, settings: TrainingSettings) -> Iterator[Tensor]:
+    """An epoch of augmented photos that no trial was trained on in this way."""
+    order = BalancedOrder(train.labels.tolist(), ALONE, settings.seed)
+    order.set_epoch(settings.epochs)
+    indices = [index for index, _ in order]
+    for step in range(len(indices) // settings.batch_size):
+        mine = indices[step * settings.batch_size : (step + 1) * settings.batch_size]
+        yield train.augmented(mine, settings.image_size, Augmentation.of(settings), f"soup/{step}")
+
+
+def _show(name: str, logits: Floats, judged: Photos) -> None:
+    figures = measures(logits, judged.labels)
+    recalls = " ".join(f"{recall:.2f}" for recall in figures["recall"])
+    print(f"| {name} | {' | '.join(f'{figures[column]:.3f}' for column in COLUMNS)} | {recalls} |", flush=True)
+
+
+if __name__ == "__main__":
+    main()
