@@ -18,7 +18,7 @@ from torch import Tensor
 from experiments.measures import Floats, measures
 from experiments.photos import Photos, divide
 from experiments.table import COLUMNS
-from experiments.trial import ALONE, answers, hyperparameters
+from experiments.trial import ALONE, answers, hyperparameters, keep_freed_memory
 from tally.errors import TallyError
 from tally.loader import Augmentation, BalancedOrder
 from tally.network import PhotoNetwork, build_network, freeze
@@ -81,4 +81,5 @@ def _show(name: str, logits: Floats, judged: Photos) -> None:
 
 
 if __name__ == "__main__":
+    keep_freed_memory()
     main()

@@ -195,7 +195,12 @@ def answers(network: PhotoNetwork, judged: Photos, settings: TrainingSettings) -
     return np.concatenate([plain for plain, _ in found]), np.concatenate([mirrored for _, mirrored in found])
 
 
-if __name__ == "__main__":
-    if not MALLOC.keys() <= os.environ.keys():  # read once, when a process begins
+def keep_freed_memory() -> None:
+    """Start this command again under glibc's settings for large tensors, which it reads once, when a process begins."""
+    if not MALLOC.keys() <= os.environ.keys():
         os.execve(sys.executable, [sys.executable, *sys.orig_argv[1:]], os.environ | MALLOC)  # noqa: S606 - ourselves
+
+
+if __name__ == "__main__":
+    keep_freed_memory()
     main()

@@ -238,7 +238,7 @@ def test_float16_may_skip_a_step_where_float32_may_not() -> None:
 
 
 def test_settings_say_what_is_possible() -> None:
-    starved = healthy(workers=8)
+    starved = healthy(workers=8, image_size=224)
     starved["watch"]["workers"] = 8
     seconds(data=150.0)(starved)
     assert (found(starved)["starved by input"].setting, found(starved)["starved by input"].value) == (

@@ -162,9 +162,9 @@ def test_a_rank_that_raises_fails_every_host_soon_and_leaves_its_own_traceback(t
         write_split(root / "input" / "data" / "train", photos, split="train", stored_side=40)
     started = time.monotonic()
     with Job(roots) as job:
-        codes, outputs = job.finish(90)
+        codes, outputs = job.finish(240)
     assert all(code != 0 for code in codes), outputs
-    assert time.monotonic() - started < 80
+    assert time.monotonic() - started < 200, "ranks that wait for a lost one give up after ten minutes"
     reasons = [(root / "output" / "failure").read_text() for root in roots]
     assert sum("truncated" in reason.lower() for reason in reasons) == 1, reasons
     assert all("line " in reason for reason in reasons), "each host tells where its rank was"
