@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 
@@ -37,6 +38,8 @@ def main() -> None:
     parser.add_argument("--share", type=float, default=0.6, help="as the trials had it (default %(default)s)")
     given = parser.parse_intermixed_args()
     names = [word for word in given.words if "=" not in word]
+    if len(names) < 2:
+        parser.error(f"{len(names)} trials are named; name at least two")
     try:
         settings = TrainingSettings.from_hyperparameters(hyperparameters([w for w in given.words if "=" in w]))
         train, judged = divide(given.shards, given.share)
@@ -60,7 +63,10 @@ def _network(settings: TrainingSettings, file: Path) -> PhotoNetwork:
     if not file.is_file():
         raise TallyError(f"{file} is not there; run that trial with --keep {file.parent}")
     network = build_network(settings.backbone, settings.dropout)
-    network.load_state_dict(load_file(file))
+    try:
+        network.load_state_dict(load_file(file))
+    except (RuntimeError, SafetensorError) as error:
+        raise TallyError(f"{file} holds no weights of {settings.backbone} ({error}); say backbone=NAME") from error
     return network.to(memory_format=torch.channels_last)
 
 

@@ -78,8 +78,14 @@ def test_trials_of_one_head_are_averaged(tmp_path: Path) -> None:
     rows = [json.loads(line)["alone"] for line in (tmp_path / "rows.jsonl").read_text().splitlines()]
     for row, line in zip(rows, done.stdout.splitlines()[2:], strict=False):
         assert f"{row['log_loss']:.3f}" in line, "what was kept is what was judged"
-    missing = run("experiments.soup", "--shards", tmp_path, "--kept", tmp_path, "order-3", *recipe)
-    assert "order-3.safetensors is not there; run that trial with --keep" in missing.stderr
+    for names, told in {
+        ("order-1", "order-3"): "order-3.safetensors is not there; run that trial with --keep",
+        ("order-1",): "1 trials are named; name at least two",
+        ("order-1", "order-2", "backbone=squeezenet1_1"): "order-1.safetensors holds no weights of squeezenet1_1",
+    }.items():
+        refused = run("experiments.soup", "--shards", tmp_path, "--kept", tmp_path, *recipe, *names)
+        assert told in refused.stderr
+        assert "Traceback" not in refused.stderr
 
 
 def test_figures_are_those_of_scikit_learn_with_balanced_weights() -> None:
