@@ -73,6 +73,8 @@ def parse(arguments: Sequence[str] | None = None) -> Namespace:
         value = getattr(options, name)
         if value is not None and not 0 < value < math.inf:
             parser.error(f"--{name.replace('_', '-')} is {value}; it must be a number above 0")
+    if (options.plain_seeds or 0) > options.seeds:
+        parser.error(f"--plain-seeds is {options.plain_seeds}; it must be at most --seeds, which is {options.seeds}")
     if options.share:
         if options.shuffle_labels:
             parser.error("--share and --shuffle-labels are two things to find out; give one of them")

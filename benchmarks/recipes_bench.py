@@ -48,7 +48,7 @@ class Choices:
     @property
     def seeds_of_plain(self) -> int:
         """Trainings of the plain recipe, at most one for each of the default recipe."""
-        return min(self.plain_seeds or self.seeds, self.seeds)
+        return self.plain_seeds or self.seeds
 
     @property
     def parameters(self) -> dict[str, str | int | float]:

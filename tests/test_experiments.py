@@ -26,12 +26,17 @@ def run(*words: object) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
 
 
-def test_a_trial_adds_a_row_and_the_table_shows_it(tmp_path: Path) -> None:
+def inputs(folder: Path, backbone: str) -> list[object]:
+    """Options that name photos, random weights and the file of results, all in `folder`."""
     for split, seed in (("train", 1), ("validation", 2)):
-        (tmp_path / split).mkdir()
-        write_split(tmp_path / split, prepared(60, seed=seed), split=split, stored_side=40)
-    torch.save(build_network("squeezenet1_1", 0.0).classifier.state_dict(), tmp_path / "weights.pth")
-    given = ["--shards", tmp_path, "--weights", tmp_path / "weights.pth", "--results", tmp_path / "rows.jsonl"]
+        (folder / split).mkdir()
+        write_split(folder / split, prepared(60, seed=seed), split=split, stored_side=40)
+    torch.save(build_network(backbone, 0.0).classifier.state_dict(), folder / "weights.pth")
+    return ["--shards", folder, "--weights", folder / "weights.pth", "--results", folder / "rows.jsonl"]
+
+
+def test_a_trial_adds_a_row_and_the_table_shows_it(tmp_path: Path) -> None:
+    given = inputs(tmp_path, "squeezenet1_1")
     recipe = ["backbone=squeezenet1_1", "image_size=32", "epochs=2", "batch_size=8"]
     done = run("experiments.trial", *given, "--name", "tiny", "--cutmix", "1", *recipe)
     assert done.returncode == 0, done.stderr
@@ -58,12 +63,8 @@ def test_a_trial_adds_a_row_and_the_table_shows_it(tmp_path: Path) -> None:
 
 
 def test_trials_of_one_head_are_averaged(tmp_path: Path) -> None:
-    for split, seed in (("train", 1), ("validation", 2)):
-        (tmp_path / split).mkdir()
-        write_split(tmp_path / split, prepared(60, seed=seed), split=split, stored_side=40)
-    torch.save(build_network("resnet18", 0.0).classifier.state_dict(), tmp_path / "weights.pth")
+    given = inputs(tmp_path, "resnet18")
     recipe = ["backbone=resnet18", "image_size=32", "epochs=1", "batch_size=8"]
-    given = ["--shards", tmp_path, "--weights", tmp_path / "weights.pth", "--results", tmp_path / "rows.jsonl"]
     for order in (1, 2):
         done = run(
             "experiments.trial", *given, "--keep", tmp_path, "--name", f"order-{order}", "--order", order, *recipe

@@ -43,6 +43,7 @@ PRETRAINED = PipelineDefaults(pretrained=True, parameters={"Backbone": "mobilene
         (["--minutes", "-1"], "--minutes is -1.0; it must be a number above 0"),
         (["--seeds", "0"], "--seeds is 0"),
         (["--plain-seeds", "0"], "--plain-seeds is 0"),
+        (["--plain-seeds", "4"], "--plain-seeds is 4; it must be at most --seeds, which is 3"),
         (["--minutes", "inf"], "--minutes is inf"),
         (["--minutes", "nan"], "--minutes is nan"),
         (["--share", "nan", "1"], "--share is"),
@@ -220,6 +221,18 @@ def test_damage_to_what_is_kept_of_a_training_names_the_folder_to_delete(tmp_pat
         (folder / name).write_text(content)
     with pytest.raises(LocalError, match=f"training in {re.escape(str(folder))} is damaged .*; delete that folder"):
         jobs.train("seed 0", {}, Splits(tmp_path, "photos"), None, print)
+
+
+@pytest.mark.parametrize("damage", ["{}", "[]", '{"models": {}}'])
+def test_damage_to_what_is_kept_of_an_evaluation_names_the_folder_to_delete(tmp_path: Path, damage: str) -> None:
+    jobs = Jobs(tmp_path, StopSignal())
+    folder = tmp_path / f"evaluation-{jobs.key('evaluate', [], {}, 'photos')}"
+    written = folder / "tree" / "processing" / "output" / "evaluation" / "evaluation.json"
+    written.parent.mkdir(parents=True)
+    written.write_text(damage)
+    (folder / "done.json").write_text("{}")
+    with pytest.raises(LocalError, match=f"evaluation in {re.escape(str(folder))} is damaged; delete that folder"):
+        jobs.evaluate([], Splits(tmp_path, "photos"), {}, print)
 
 
 # What must hold
