@@ -24,7 +24,7 @@ _FIGURES = {
 _SHORT = ("balanced_accuracy", "macro_f1", "rmse_argmax", "within_1_argmax", "accuracy")
 _ON = {
     "test": "Judged on the test split.",
-    "validation": "For development: judged on the validation split; epochs and temperatures were chosen on a part of "
+    "validation": "For development: judged on the validation split; epochs and calibration were chosen on a part of "
     "train.",
 }
 

@@ -25,7 +25,7 @@ from tally.data.grouping import REACH, parse_id
 Photo = dict[str, Any]  # a line of a manifest
 Contents = dict[str, tuple[str, list[Photo]]]  # split -> the split whose shards hold its photos, and the photos
 
-DEVELOPMENT_SHARE = 0.125  # of the train split, to choose epochs and temperature on while validation is judged
+DEVELOPMENT_SHARE = 0.125  # of the train split, to choose epochs and calibration on while validation is judged
 
 
 def shuffled_labels(splits: Splits, folder: Path, seed: int) -> Splits:
@@ -58,7 +58,7 @@ def share_of_groups(splits: Splits, folder: Path, share: float, seed: int) -> Sp
 
 
 def for_development(splits: Splits, folder: Path) -> Splits:
-    """Judge on the validation split: `test` of the result. Epochs and temperatures are chosen on a part of train.
+    """Judge on the validation split: `test` of the result. Epochs and calibration are chosen on a part of train.
 
     Photos that may show the same bin as one of that part are left out of train.
     """

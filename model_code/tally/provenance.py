@@ -1,6 +1,6 @@
 """What a model was trained on, so that nobody judges it on the same photos: `trained_on.safetensors` beside the model.
 
-Training writes it for the train and the validation split (validation picks the epoch and the temperature), Evaluate
+Training writes it for the train and the validation split (validation picks the epoch and the calibration), Evaluate
 holds it against the test split. It keeps 64-bit fingerprints, sorted, three arrays of uint64: 9 MB for 535,000 photos,
 and the same photos give the same bytes. Ids and groups cannot be read back from it.
 """

@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 from torch.distributed.elastic.multiprocessing.errors import record
 
+from tally.calibration import Calibration
 from tally.checkpoint import Checkpoints
 from tally.container import STOPPED
 from tally.data.delivery import Delivery
@@ -232,7 +233,7 @@ def _finish(
     print(f"best_epoch={best['epoch']} best_validation_accuracy={accuracy:.6g}", flush=True)
     if validated is None:
         return
-    from tally.export import Calibration, export_model  # onnx and its exporter take seconds to import
+    from tally.export import export_model  # onnx and its exporter take seconds to import
     from tally.trials_report import view_trials  # as does matplotlib
 
     calibration = Calibration.fit(*validated)

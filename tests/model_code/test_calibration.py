@@ -1,14 +1,17 @@
-"""Temperature scaling and averaged weights, against what they must recover."""
+"""Calibration and averaged weights, against what they must recover."""
 
 import numpy as np
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
 from scipy.special import softmax
 from torch import nn
 
 from tally.averaging import averaged
-from tally.calibration import fit_temperature
-from tally.export import Calibration
+from tally.calibration import AnswerScaling, Calibration, fit_temperature
+from tally.metrics import expected_calibration_error
 
 
 def drawn(temperature: float, photos: int = 20_000) -> tuple[np.ndarray, np.ndarray]:
@@ -24,12 +27,80 @@ def test_the_temperature_that_labels_were_drawn_with_is_found(temperature: float
     assert fit_temperature(*drawn(temperature)) == pytest.approx(temperature, rel=0.05)
 
 
-def test_it_calibrates_without_changing_a_count() -> None:
-    logits, true = drawn(3.0)
-    found = Calibration.fit(torch.from_numpy(logits), torch.from_numpy(true))
+def answered(logits: np.ndarray) -> np.ndarray:
+    """Chances that the answer is right which no temperature gives: 0.9 for the first count, 0.3 for all others."""
+    return np.where(logits.argmax(1) == 0, 0.9, 0.3)
+
+
+def drawn_by_answer(photos: int, seed: int = 0) -> tuple[torch.Tensor, torch.Tensor]:
+    """Unsure logits, and labels that are the answer with the chances of `answered`, else one of the others."""
+    chance = np.random.default_rng(seed)
+    logits = chance.normal(0, 0.5, (photos, 5))
+    right = chance.random(photos) < answered(logits)
+    others = (logits.argmax(1) + chance.integers(1, 5, photos)) % 5
+    return torch.from_numpy(logits), torch.from_numpy(np.where(right, logits.argmax(1), others))
+
+
+def test_a_common_temperature_is_mended_and_no_count_is_changed() -> None:
+    logits, true = (torch.from_numpy(array) for array in drawn(3.0))
+    found = Calibration.fit(logits, true)
     assert found.ece_before > 0.2
-    assert found.ece_after < 0.02
-    assert ((logits / found.temperature).argmax(1) == logits.argmax(1)).all()
+    assert max(found.ece_tempered, found.ece_after) < 0.02
+    assert found.temperatures == pytest.approx([3.0] * 5, rel=0.1)
+    assert (found.scaling()(logits).argmax(1) == logits.argmax(1)).all()
+
+
+def test_answers_that_are_right_more_or_less_often_than_others_get_the_confidence_that_they_deserve() -> None:
+    found = Calibration.fit(*drawn_by_answer(20_000))
+    assert found.ece_tempered > 0.1, "one temperature cannot"
+    assert found.ece_after < 0.03
+    logits, true = drawn_by_answer(20_000, seed=1)
+    probabilities = found.scaling()(logits).numpy()
+    assert expected_calibration_error(probabilities, true.numpy()) < 0.03, "on photos that it was not fitted on"
+    assert (probabilities.argmax(1) == logits.numpy().argmax(1)).all()
+    assert np.abs(probabilities.max(1) - answered(logits.numpy())).mean() < 0.1
+
+
+@settings(deadline=None)
+@given(
+    logits=arrays(np.float32, (3, 5), elements=st.floats(-50, 50, width=32)),
+    temperatures=st.lists(st.floats(0.05, 20), min_size=5, max_size=5),
+    biases=st.lists(st.floats(-10, 10), min_size=5, max_size=5),
+)
+def test_scaling_keeps_the_answer_and_the_odds_of_the_others(
+    logits: np.ndarray, temperatures: list[float], biases: list[float]
+) -> None:
+    plain = torch.from_numpy(logits)
+    found = AnswerScaling(temperatures, biases)(plain)
+    assert torch.allclose(found.sum(1), torch.ones(3))
+    answer = plain.argmax(1)
+    assert (found.gather(1, answer[:, None]) == found.amax(1, keepdim=True)).all()
+    others = torch.ones(3, 5, dtype=torch.bool).scatter(1, answer[:, None], False)
+    tempered = (plain / torch.tensor(temperatures)[answer][:, None])[others].view(3, 4).softmax(1)
+    kept = found[others].view(3, 4)
+    torch.testing.assert_close(kept, tempered * kept.sum(1, keepdim=True), rtol=1e-4, atol=1e-6)
+
+
+def test_an_answer_that_few_photos_get_stays_near_the_common_temperature() -> None:
+    logits, true = (torch.from_numpy(array) for array in drawn(3.0, photos=200))
+    some = logits.argmax(1) != 4
+    found = Calibration.fit(logits[some], true[some])
+    assert found.temperatures[4] == pytest.approx(found.temperature, rel=0.01)
+    assert found.biases[4] == pytest.approx(0, abs=0.01)
+
+
+def test_what_is_fitted_is_the_best_of_a_fine_grid() -> None:
+    logits, true = drawn_by_answer(300)
+    found = Calibration.fit(logits, true)
+    mine = logits.argmax(1) == 0
+
+    def cost(temperature: float, bias: float) -> float:
+        probabilities = AnswerScaling([temperature] * 5, [bias] * 5)(logits[mine])
+        loss = -probabilities[torch.arange(int(mine.sum())), true[mine]].log().sum()
+        return float(loss + np.log(temperature / found.temperature) ** 2 / 2 + bias**2 / 8)
+
+    grid = [cost(t, b) for t in np.geomspace(0.05, 20, 60) for b in np.linspace(-4, 4, 60)]
+    assert cost(found.temperatures[0], found.biases[0]) <= min(grid) + 1e-4
 
 
 def test_a_model_that_is_always_right_keeps_a_finite_temperature() -> None:

@@ -23,7 +23,14 @@ TRAINED = description() | {
     "git_commit": "abc123",
     "settings": {"lr": 0.001, "softening": 1.5, "emd": 0.0, "weights": "", "freeze": "early"},
     "photos": {"train": 900, "validation": 100},
-    "calibration": {"temperature": 1.25, "ece_before": 0.11, "ece_after": 0.03},
+    "calibration": {
+        "temperatures": [1.5, 1.25, 1, 1, 1],
+        "biases": [1.0, 0, 0, 0, 0],
+        "temperature": 1.25,
+        "ece_before": 0.11,
+        "ece_tempered": 0.07,
+        "ece_after": 0.03,
+    },
     "train_sha256": "a" * 64,
     "validation_sha256": "b" * 64,
     "counts_by_source": {"abid": [100, 100, 10, 100, 100], "new": [5, 5, 190, 5, 5]},
@@ -110,10 +117,10 @@ def test_training_details_are_those_of_this_model(card: dict[str, Any]) -> None:
     assert values == {"lr": "0.001", "softening": "1.5", "emd": "0.0", "freeze": "early"}  # an empty one is refused
     found = {item["name"]: item["value"] for item in details["user_provided_training_metrics"]}
     assert found["best epoch: validation_accuracy"] == 0.5
-    assert found["calibration: temperature"] == 1.25
+    assert (found["calibration: ece_tempered"], found["calibration: ece_after"]) == (0.07, 0.03)
     observations = card["training_details"]["training_observations"]
     assert "900 training and 100 validation photos" in observations
-    assert "The logits are divided by a temperature" in observations
+    assert "scaled by a temperature and a bias" in observations
     assert card["model_overview"] == {
         "model_creator": "Tally, commit abc123",
         "model_artifact": ["s3://artifacts/executions/e1/challenger"],

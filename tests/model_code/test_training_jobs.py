@@ -13,11 +13,15 @@ import numpy as np
 import onnxruntime
 import psutil
 import pytest
+import torch
+from safetensors.torch import load_file
 from scipy.special import log_softmax
 
+from tally.calibration import Calibration
 from tally.data.shard_writer import write_split
 from tally.data.shards import Split
 from tally.loader import ValidationPhotos
+from tally.network import build_network
 from tests.model_code.jobs import Job, configure, losses, make_channels, prepared
 
 HOSTS = ("algo-1", "algo-2")
@@ -95,10 +99,14 @@ def test_what_ranks_report_of_validation_is_what_the_exported_model_does(tmp_pat
     photos = ValidationPhotos(Split.open(roots[0] / "input" / "data" / "validation"), 32)
     pixels, labels = zip(*(photos[index] for index in range(len(photos))), strict=True)
     (answers,) = session.run(None, {"photos": np.stack(pixels)})
-    # The temperature inside the graph is taken out again: what ranks report was judged without it.
-    logits = np.log(answers) * training["calibration"]["temperature"]
-    ours = -log_softmax(logits, axis=1)[np.arange(len(labels)), labels].mean()
+    network = build_network("resnet18", 0.0)
+    network.load_state_dict(load_file(roots[0] / "model" / "weights.safetensors"))
+    with torch.inference_mode():
+        logits = network.eval()(torch.from_numpy(np.stack(pixels)))
+    ours = -log_softmax(logits.numpy(), axis=1)[np.arange(len(labels)), labels].mean()
     assert reported == pytest.approx(ours, rel=1e-3)
+    calibration = Calibration(**training["calibration"])
+    np.testing.assert_allclose(calibration.scaling()(logits).numpy(), answers, atol=1e-4)
 
 
 @pytest.mark.e2e

@@ -80,13 +80,16 @@ class Assessment:
     latency_ms: float | None = None
 
     @property
-    def calibration(self) -> Mapping[str, float] | None:
-        """`temperature`, `ece_before` and `ece_after` on the validation split; None for a model that has none."""
+    def calibration(self) -> Mapping[str, Any] | None:
+        """What the model says of its `calibration.Calibration`; None where it says nothing.
+
+        Models of older releases have `temperature`, `ece_before` and `ece_after` only.
+        """
         found = self.description.get("calibration")
         names = ("temperature", "ece_before", "ece_after")
         if not isinstance(found, dict) or not all(isinstance(found.get(name), int | float) for name in names):
             return None
-        return {name: float(found[name]) for name in names}
+        return found
 
     def as_dict(self) -> dict[str, Any]:
         """Return plain JSON data: the metrics flat, `intervals` as metric -> [low, high]."""

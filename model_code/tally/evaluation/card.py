@@ -20,6 +20,7 @@ from tally.labels import COUNTS
 Json = Mapping[str, Any]
 
 _VALIDATION = ("validation_accuracy", "validation_macro_f1", "validation_rmse", "validation_loss")
+_CALIBRATION = ("ece_before", "ece_tempered", "ece_after")
 _MOST_RECORD_BYTES = 64 * 1024 * 1024
 
 _INTENDED = {
@@ -116,10 +117,10 @@ def _training(description: Json, training: Json, jobs: Jobs) -> Json:
     photos = description.get("photos", {})
     calibration = description.get("calibration") or {}
     kept, metrics = _kept(settings, training)
-    metrics += [(f"calibration: {name}", calibration.get(name)) for name in ("temperature", "ece_before", "ece_after")]
+    metrics += [(f"calibration: {name}", calibration.get(name)) for name in _CALIBRATION]
     observations = (
         f"{photos.get('train', '?')} training and {photos.get('validation', '?')} validation photos, split by bin. "
-        f"{kept} The logits are divided by a temperature fitted on the validation photos. "
+        f"{kept} Each answer's confidence is scaled by a temperature and a bias fitted on the validation photos. "
         f"SHA-256 of the training photos {description.get('train_sha256', 'unknown')}, of the validation photos "
         f"{description.get('validation_sha256', 'unknown')}."
     )
