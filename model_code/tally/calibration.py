@@ -47,8 +47,8 @@ class AnswerScaling(nn.Module):
         """Float `[n, 5]` to float `[n, 5]` that sum to 1."""
         answer = logits.argmax(1, keepdim=True)
         scores = logits / self.temperatures.to(logits.dtype)[answer]
-        first, second = scores.topk(2).values.split(1, dim=1)
-        own = torch.maximum(first + self.biases.to(logits.dtype)[answer], second + _LEAD)
+        best = scores.topk(2).values
+        own = torch.maximum(best[:, :1] + self.biases.to(logits.dtype)[answer], best[:, 1:] + _LEAD)
         return scores.scatter(1, answer, own).softmax(1)
 
 
