@@ -48,7 +48,7 @@ def parse(arguments: Sequence[str] | None = None) -> Namespace:
         "--image-size", type=int, help="pixels, of both recipes: for quick tries, the published one is 224"
     )
     parser.add_argument("--epochs", type=int, help="of the default recipe; the pipeline's default")
-    parser.add_argument("--members", type=int, help="networks it averages; the pipeline's default")
+    parser.add_argument("--members", type=int, help="networks that answer together; the pipeline's default")
     parser.add_argument(
         "--minutes", type=float, help="most minutes that one training of the default recipe may take here"
     )

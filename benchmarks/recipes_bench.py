@@ -89,7 +89,7 @@ class Bench:
             return epochs
         probe = self.train("pace of the default recipe", one_epoch(hyperparameters), splits, later=0)
         around = probe.job_seconds - probe.seconds  # start, export, report: the same however many epochs
-        members = int(hyperparameters["members"]) if self.choices.weights else 1
+        members = int(hyperparameters["members"])
         fit = epochs_within((60 * minutes - around) / members, probe.epoch_seconds, epochs)
         if not fit:
             least = (around + members * probe.epoch_seconds) / 60

@@ -230,7 +230,7 @@ def _read_trained(key: str, folder: Path) -> Trained:
         settings=summary["settings"],
         best_epoch=summary["best_epoch"],
         history=summary["history"],
-        seconds=float(sum(part["seconds"] for part in summary.get("soup", {}).get("members", summary["history"]))),
+        seconds=float(sum(part["seconds"] for part in summary.get("ensemble", {}).get("members", summary["history"]))),
         job_seconds=sum(json.loads(line)["seconds"] for line in attempts),
     )
 

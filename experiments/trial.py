@@ -4,11 +4,10 @@
 
 DIR is what Preprocess wrote. `key=value` are hyperparameters of a training job; --cutmix and --start-size are
 candidates that the platform does not have. A row is added to --results, and printed. What --keep keeps of several
-trials with one seed and other --order is put together by `python -m experiments.soup`.
+trials is put together by `python -m experiments.ensemble`.
 """
 
 import argparse
-import dataclasses
 import json
 import math
 import os
@@ -50,7 +49,6 @@ def main() -> None:
     parser.add_argument("--weights", type=Path, required=True, help="pretrained weights of the backbone")
     parser.add_argument("--results", type=Path, default=Path("build/experiments.jsonl"), help="default: %(default)s")
     parser.add_argument("--share", type=float, default=0.6, help="of the groups, to train on (default %(default)s)")
-    parser.add_argument("--order", type=int, help="seed of orders and augmentation; the job's, which the head has too")
     parser.add_argument("--keep", type=Path, help="folder for NAME.safetensors, the weights that were judged")
     parser.add_argument("--cutmix", type=float, default=0.0, help="alpha; 0: off")
     parser.add_argument("--start-size", type=int, help="progressive resizing: image size of the first epoch")
@@ -130,8 +128,6 @@ def _train(
     load_pretrained(network, given.weights)
     freeze(network, settings.freeze, pretrained=True)
     network.to(memory_format=torch.channels_last)
-    if given.order is not None:
-        settings = dataclasses.replace(settings, seed=given.order)
     optimiser, loss = make_optimiser(network, settings), OrdinalLoss(settings, torch.ones(5))
     average = averaged(network, settings.ema) if settings.ema else None
     natural = settings.sampling == "natural"

@@ -22,7 +22,7 @@ def _numbers() -> tuple[tuple[str, int | None, str], ...]:
     return (
         ("image-size", DEFAULTS.image_size, "side of the photos that the network sees, in pixels"),
         ("epochs", DEFAULTS.epochs, "epochs of the final training"),
-        ("members", DEFAULTS.members, "networks that the final training averages; more than one needs --weights"),
+        ("members", DEFAULTS.members, "networks of the final training, which answer together"),
         ("baseline-epochs", None, "epochs of the baseline; without it a third of --epochs"),
         ("hpo-epochs", None, "epochs of each trial of the search; without it a quarter of --epochs"),
         ("hpo-jobs", DEFAULTS.hpo_jobs, "trials of the search"),

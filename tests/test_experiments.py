@@ -9,7 +9,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from safetensors.torch import load_file
 from sklearn import metrics as oracle
 
 from experiments.measures import measures
@@ -62,29 +61,25 @@ def test_a_trial_adds_a_row_and_the_table_shows_it(tmp_path: Path) -> None:
     assert "'patience' is 3; a trial ignores it, so leave it at 0" in ignored.stderr
 
 
-def test_trials_of_one_head_are_averaged(tmp_path: Path) -> None:
+def test_trials_are_asked_together(tmp_path: Path) -> None:
     given = inputs(tmp_path, "resnet18")
     recipe = ["backbone=resnet18", "image_size=32", "epochs=1", "batch_size=8"]
-    for order in (1, 2):
-        done = run(
-            "experiments.trial", *given, "--keep", tmp_path, "--name", f"order-{order}", "--order", order, *recipe
-        )
+    for seed in (1, 2):
+        done = run("experiments.trial", *given, "--keep", tmp_path, "--name", f"seed-{seed}", f"seed={seed}", *recipe)
         assert done.returncode == 0, done.stderr
-    one, other = (load_file(tmp_path / f"order-{order}.safetensors") for order in (1, 2))
-    assert not torch.equal(one["classifier.layer4.1.conv2.weight"], other["classifier.layer4.1.conv2.weight"])
-    done = run("experiments.soup", "--shards", tmp_path, "--kept", tmp_path, "order-1", "order-2", *recipe)
+    done = run("experiments.ensemble", "--shards", tmp_path, "--kept", tmp_path, "seed-1", "seed-2", *recipe)
     assert done.returncode == 0, done.stderr
     shown = [line.split(" | ")[0] for line in done.stdout.splitlines()[2:]]
-    assert shown == ["| order-1", "| order-2", "| logits averaged", "| weights averaged"]
+    assert shown == ["| seed-1", "| seed-2", "| together"]
     rows = [json.loads(line)["alone"] for line in (tmp_path / "rows.jsonl").read_text().splitlines()]
     for row, line in zip(rows, done.stdout.splitlines()[2:], strict=False):
         assert f"{row['log_loss']:.3f}" in line, "what was kept is what was judged"
     for names, told in {
-        ("order-1", "order-3"): "order-3.safetensors is not there; run that trial with --keep",
-        ("order-1",): "1 trials are named; name at least two",
-        ("order-1", "order-2", "backbone=squeezenet1_1"): "order-1.safetensors holds no weights of squeezenet1_1",
+        ("seed-1", "seed-3"): "seed-3.safetensors is not there; run that trial with --keep",
+        ("seed-1",): "1 trials are named; name at least two",
+        ("seed-1", "seed-2", "backbone=squeezenet1_1"): "seed-1.safetensors holds no weights of squeezenet1_1",
     }.items():
-        refused = run("experiments.soup", "--shards", tmp_path, "--kept", tmp_path, *recipe, *names)
+        refused = run("experiments.ensemble", "--shards", tmp_path, "--kept", tmp_path, *recipe, *names)
         assert told in refused.stderr
         assert "Traceback" not in refused.stderr
 

@@ -8,6 +8,7 @@ import os
 import platform
 import warnings
 from dataclasses import asdict
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +27,7 @@ from tally.data.shards import Split
 from tally.errors import TallyError
 from tally.labels import COUNTS
 from tally.letterbox import PREPROCESSING
-from tally.network import Mirrored, PhotoNetwork
+from tally.network import Mirrored
 from tally.provenance import TrainedOn, counts_by_source
 from tally.settings import TrainingSettings
 
@@ -37,7 +38,7 @@ TOLERANCE = 1e-4  # largest difference of a probability between ONNX Runtime and
 class _Probabilities(nn.Module):
     """What is exported: photos in, calibrated probabilities out."""
 
-    def __init__(self, network: PhotoNetwork, mirrored: bool, scaling: AnswerScaling) -> None:
+    def __init__(self, network: nn.Module, mirrored: bool, scaling: AnswerScaling) -> None:
         super().__init__()
         self.network = Mirrored(network) if mirrored else network
         self.scaling = scaling
@@ -50,7 +51,7 @@ class _Probabilities(nn.Module):
 
 def export_model(
     directory: Path,
-    network: PhotoNetwork,
+    network: nn.Module,
     settings: TrainingSettings,
     train: Split,
     validation: Split,
@@ -67,16 +68,16 @@ def export_model(
     try:
         directory.mkdir(parents=True, exist_ok=True)
         _write_onnx(directory / "model.onnx", exported, settings.image_size)
-        save_file(
-            {name: value.contiguous() for name, value in network.state_dict().items()},
-            directory / "weights.safetensors",
-        )
+        # These iterators name what members of an ensemble share once; state_dict also leaves out what is not learnt.
+        once = {name for name, _ in chain(network.named_parameters(), network.named_buffers())}
+        weights = {name: value.contiguous() for name, value in network.state_dict().items() if name in once}
+        save_file(weights, directory / "weights.safetensors")
         TrainedOn.of(train, validation).write(directory)
         description = json.dumps(_describe(settings, train, validation, calibration), indent=2, sort_keys=True)
         (directory / "model.json").write_text(description + "\n", encoding="utf-8")
     except (OSError, SafetensorError) as error:
         raise TallyError(f"model directory '{directory}' cannot be written ({error}); free space there") from error
-    _compare(directory / "model.onnx", exported, network.backbone, _sample(validation, settings))
+    _compare(directory / "model.onnx", exported, settings.backbone, _sample(validation, settings))
 
 
 def _write_onnx(file: Path, exported: nn.Module, size: int) -> None:

@@ -52,7 +52,7 @@ class TrainingSettings:
     sampling: str = "balanced"  # balanced: every count equally often
     mixup: float = 0.4  # alpha of the ratio at which photos are laid over each other; 0: never
     ema: float = 0.99  # decay a step of the averaged weights that are judged and exported; 0: the last weights
-    members: int = 1  # networks trained one after the other from the same weights and averaged, see `soup`
+    members: int = 1  # networks trained one after the other that answer together, see `ensemble`
     crop_scale: float = 0.7  # smallest share of the photo that a random crop keeps; 1 switches cropping off
     flip: float = 0.5  # probability of a mirrored photo
     rotation: float = 5.0  # degrees either way
@@ -110,7 +110,7 @@ class TrainingSettings:
         return cls(**values)
 
     def member(self, number: int) -> "TrainingSettings":
-        """Settings of one member of a soup: other orders and other augmentation; number 0 keeps the seed."""
+        """Settings of one member of an ensemble, which differ by the seed alone; number 0 keeps it."""
         seed = self.seed if not number else int(np.random.SeedSequence((self.seed, number)).generate_state(1)[0] >> 1)
         return dataclasses.replace(self, seed=seed)
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.distributed.elastic.multiprocessing.errors import record
 
 from tally.calibration import Calibration
@@ -22,15 +22,14 @@ from tally.checkpoint import Checkpoints
 from tally.container import STOPPED
 from tally.data.delivery import Delivery
 from tally.data.shards import Split
+from tally.ensemble import Ensemble, Judged
 from tally.errors import TallyError
 from tally.judge import Judge
-from tally.loader import training_loader
 from tally.network import Mirrored, PhotoNetwork, build_network, check_size, find_weights, freeze, load_pretrained
 from tally.outcome import EpochResult, Outcome
 from tally.paths import MlPaths
 from tally.ranks import Ranks, join_ranks, seed_all
 from tally.settings import TrainingSettings
-from tally.soup import Taste, averaged_weights, settle
 from tally.trainer import Trainer
 from tally.training_record import print_diagnosis, training_record, write_training_record
 from tally.trials import TRIAL_FILE, TrialRecord, read_trials
@@ -60,13 +59,13 @@ def run_rank(paths: MlPaths) -> int:
             if member is None:
                 return STOPPED
             members.append(member)
-        network, record = members[0] if len(members) == 1 else job.blend(members)
+        network, record = job.together(members) if len(members) > 1 else members[0]
         validated = None if settings.trial else job.validated(network)  # a trial exports nothing to calibrate
         if ranks.is_first:
             _finish(paths, network, settings, train, validation, record, validated)
         ranks.wait()
     if ranks.is_first:  # after the last exchange: the others need not wait for it
-        list_labels(paths, network, settings, train, validation, ranks.device)
+        list_labels(paths, members[0].network, settings, train, validation, ranks.device)
     return 0
 
 
@@ -78,7 +77,7 @@ class _Member(NamedTuple):
 
 
 class _Job:
-    """The networks of one job: each built, trained, and averaged where there are several."""
+    """The networks of one job: each built, trained, and put together where there are several."""
 
     def __init__(
         self,
@@ -94,20 +93,18 @@ class _Job:
         self._weights = find_weights(settings.weights, settings.backbone, [paths.channel("weights")])
         self._judge = Judge(settings, ranks, validation)
         self._metrics = _MetricsFile(paths.output_data / "metrics.jsonl")
-        self.members = 1 if settings.trial or self._weights is None else settings.members
-        check_size(self._network(), settings.image_size)
+        self.members = 1 if settings.trial else settings.members
+        check_size(self._network(settings), settings.image_size)
         if ranks.is_first:
             _announce(settings, train, validation, ranks.world, self._weights)
-            if settings.members > self.members and not settings.trial:
-                print("one network is trained: averages of several need pretrained weights to begin with", flush=True)
 
-    def _network(self) -> PhotoNetwork:
-        """The network that every rank and every member starts from."""
-        seed_all(self._settings.seed)
-        network = build_network(self._settings.backbone, self._settings.dropout)
+    def _network(self, settings: TrainingSettings) -> PhotoNetwork:
+        """The network that every rank starts from."""
+        seed_all(settings.seed)
+        network = build_network(settings.backbone, settings.dropout)
         if self._weights:
             load_pretrained(network, self._weights)
-        freeze(network, self._settings.freeze, pretrained=self._weights is not None)
+        freeze(network, settings.freeze, pretrained=self._weights is not None)
         return network
 
     def train(self, number: int) -> _Member | None:
@@ -115,7 +112,7 @@ class _Job:
         paths, settings, ranks = self._paths, self._settings.member(number), self._ranks
         if self.members > 1 and ranks.is_first:
             print(f"member {number + 1} of {self.members}: seed {settings.seed}", flush=True)
-        network = self._network()
+        network = self._network(settings)
         identity = settings.as_dict() | {"train": self._train.sha256, "validation": self._validation.sha256}
         checkpoints = Checkpoints(_checkpoint_directory(paths, settings, number), identity)
         trainer = Trainer(settings, ranks, network, self._train, self._validation, checkpoints, self._stop.is_set)
@@ -148,35 +145,27 @@ class _Job:
         record = self._record(settings, outcome, trainer) if ranks.is_first else {}
         return _Member(network, record)
 
-    def blend(self, members: list[_Member]) -> _Member:
-        """Average the members' weights; the best member instead where validation finds the average no better."""
-        tastes = [Taste.of(*self.validated(member.network)) for member in members]
-        network = self._network().to(self._ranks.device)
-        network.load_state_dict(averaged_weights([member.network.state_dict() for member in members]))
-        loader, batches = training_loader(self._train, self._settings, self._ranks)
-        batches.start(self._settings.epochs, 0)  # augmentation that no member has seen
-        settle(network, (photos for photos, _ in loader), self._ranks, amp=self._settings.amp)
-        soup = Taste.of(*self.validated(network))
-        best = min(range(len(members)), key=lambda number: tastes[number].loss)
-        better = soup.loss < tastes[best].loss
-        kept = "soup" if better else f"member {best + 1}"
+    def together(self, members: list[_Member]) -> tuple[nn.Module, dict[str, Any]]:
+        """All members as one network, and the record of the best one with what validation says of each and of all."""
+        judged = [Judged.of(*self.validated(member.network)) for member in members]
+        ensemble = Ensemble([member.network for member in members])
+        whole = Judged.of(*self.validated(ensemble))
+        best = min(range(len(members)), key=lambda number: judged[number].loss)
         spent = [sum(row["seconds"] for row in member.record.get("history", [])) for member in members]
-        parts = [asdict(taste) | {"seconds": seconds} for taste, seconds in zip(tastes, spent, strict=True)]
-        found = {"kept": kept, "soup": asdict(soup), "members": parts}
+        parts = [asdict(part) | {"seconds": seconds} for part, seconds in zip(judged, spent, strict=True)]
         if self._ranks.is_first:
             print(
-                f"kept the {kept}: validation loss of the soup {soup.loss:.4f}, of members "
-                f"{', '.join(f'{taste.loss:.4f}' for taste in tastes)}",
+                f"validation loss of the ensemble {whole.loss:.4f}, of its members "
+                f"{', '.join(f'{part.loss:.4f}' for part in judged)}",
                 flush=True,
             )
-        record = members[best].record | {"soup": found}
-        return _Member(network if better else members[best].network, record)
+        return ensemble, members[best].record | {"ensemble": {"together": asdict(whole), "members": parts}}
 
     def _record(self, settings: TrainingSettings, outcome: Outcome, trainer: Trainer) -> dict[str, Any]:
         watched = trainer.watch.record()
         return training_record(settings, self._train, self._validation, self._ranks.world, outcome, watched)
 
-    def validated(self, network: PhotoNetwork) -> tuple[Tensor, Tensor]:
+    def validated(self, network: nn.Module) -> tuple[Tensor, Tensor]:
         """Logits float64 `[n, 5]` of validation as the exported model will have them, and labels int64 `[n]`."""
         return self._judge.logits(Mirrored(network) if self._settings.flip_tta else network)
 
@@ -226,9 +215,8 @@ def _finish(
     if record["stopped_early"]:
         print(f"stopped early: no better validation accuracy for {settings.patience} epochs", flush=True)
     print_diagnosis(record)
-    accuracy = best["validation_accuracy"]
-    if soup := record.get("soup", {}):
-        accuracy = soup["soup"]["accuracy"] if soup["kept"] == "soup" else accuracy
+    ensemble = record.get("ensemble")
+    accuracy = ensemble["together"]["accuracy"] if ensemble else best["validation_accuracy"]
     # The last line with the objective's name: what a tuning job takes as final.
     print(f"best_epoch={best['epoch']} best_validation_accuracy={accuracy:.6g}", flush=True)
     if validated is None:

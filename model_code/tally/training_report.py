@@ -36,7 +36,7 @@ def write_training_report(file: Path, record: dict[str, Any], trials: "TrialsVie
     """
     history, watch = record["history"], record.get("watch") or {}
     epochs = watch.get("epochs", [])
-    found, soup = diagnose(record), record.get("soup")
+    found, ensemble = diagnose(record), record.get("ensemble")
     write_report(
         file,
         "training.html",
@@ -57,9 +57,8 @@ def write_training_report(file: Path, record: dict[str, Any], trials: "TrialsVie
         columns=_COLUMNS,
         phases=_phase_table(epochs),
         unwatched=sorted({row["epoch"] for row in history} - {epoch["epoch"] for epoch in epochs}),
-        soup=soup,
-        averaged=soup is not None and soup["kept"] == "soup",
-        seconds=sum(part["seconds"] for part in (soup["members"] if soup else history)),
+        ensemble=ensemble,
+        seconds=sum(part["seconds"] for part in (ensemble["members"] if ensemble else history)),
         trials=trials,
     )
 

@@ -176,21 +176,16 @@ def test_one_large_source_gives_no_count_away(document: dict[str, Any]) -> None:
     assert "from one source" not in card["additional_information"]["caveats_and_recommendations"]
 
 
-def test_the_card_of_an_average_tells_the_figures_of_the_average(document: dict[str, Any]) -> None:
-    taste = {"accuracy": 0.55, "loss": 1.2, "macro_f1": 0.5, "rmse": 1.0}
-    soup = {"kept": "soup", "soup": taste, "members": [taste, taste, taste]}
-    card = json.loads(card_text(document, TRAINED, RECORD | {"soup": soup}, Jobs()))
+def test_the_card_of_an_ensemble_tells_the_figures_of_the_ensemble(document: dict[str, Any]) -> None:
+    judged = {"accuracy": 0.55, "loss": 1.2, "macro_f1": 0.5, "rmse": 1.0}
+    ensemble = {"together": judged, "members": [judged | {"accuracy": 0.5}] * 3}
+    card = json.loads(card_text(document, TRAINED, RECORD | {"ensemble": ensemble}, Jobs()))
     assert [error.message for error in VALIDATOR.iter_errors(card)] == []
     details = card["training_details"]
-    assert "3 networks" in details["training_observations"]
-    assert "This model is the average of their weights." in details["training_observations"]
+    assert "An ensemble of 3 networks, the mean of their logits;" in details["training_observations"]
     found = {item["name"]: item["value"] for item in details["training_job_details"]["user_provided_training_metrics"]}
-    assert found["average: validation_accuracy"] == 0.55
+    assert found["ensemble: validation_accuracy"] == 0.55
     assert not [name for name in found if name.startswith("best epoch")]
-
-    card = json.loads(card_text(document, TRAINED, RECORD | {"soup": soup | {"kept": "member 2"}}, Jobs()))
-    assert "The best of them by validation loss, member 2," in card["training_details"]["training_observations"]
-    assert "best epoch: validation_accuracy" in str(card["training_details"])
 
 
 def test_the_card_says_how_photos_were_drawn(document: dict[str, Any]) -> None:

@@ -148,17 +148,15 @@ def _training(description: Json, training: Json, jobs: Jobs) -> Json:
 
 def _kept(settings: Json, training: Json) -> tuple[str, list[tuple[str, Any]]]:
     """Which weights the model has, in words, and their figures on validation."""
-    history, best, soup = training.get("history") or [], training.get("best_epoch", -1), training.get("soup")
+    history, best, ensemble = training.get("history") or [], training.get("best_epoch", -1), training.get("ensemble")
     epochs = len(history) or settings.get("epochs", "?")
     by_epoch = [(f"best epoch: {name}", history[best].get(name)) for name in _VALIDATION if 0 <= best < len(history)]
     usual = "the weights of the epoch with the best validation accuracy were kept"
-    if not soup:
+    if not ensemble:
         return f"{epochs} epochs; {usual}.", by_epoch
-    networks = f"{len(soup['members'])} networks were trained from the same weights; of each {usual}."
-    if soup["kept"] != "soup":
-        return f"{networks} The best of them by validation loss, {soup['kept']}, is this model.", by_epoch
-    return f"{networks} This model is the average of their weights.", [
-        (f"average: {name}", soup["soup"].get(name.removeprefix("validation_"))) for name in _VALIDATION
+    words = f"An ensemble of {len(ensemble['members'])} networks, the mean of their logits; of each {usual}."
+    return words, [
+        (f"ensemble: {name}", ensemble["together"].get(name.removeprefix("validation_"))) for name in _VALIDATION
     ]
 
 

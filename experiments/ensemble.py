@@ -1,35 +1,33 @@
-"""Several trials put together: their logits averaged, and their weights, as a training job averages its members.
+"""Several trials asked together, as the members of a training job are.
 
-    PYTHONPATH=model_code python -m experiments.soup --shards DIR --kept DIR one two image_size=192
+    PYTHONPATH=model_code python -m experiments.ensemble --shards DIR --kept DIR one two image_size=192
 
-`one` and `two` are names of trials that ran with --keep, one seed and --order of their own.
+`one` and `two` are names of trials that ran with --keep.
 """
 
 import argparse
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
-from torch import Tensor
 
 from experiments.measures import Floats, measures
 from experiments.photos import Photos, divide
 from experiments.table import COLUMNS
-from experiments.trial import ALONE, answers, hyperparameters, keep_freed_memory
+from experiments.trial import answers, hyperparameters, keep_freed_memory
 from tally.errors import TallyError
-from tally.loader import Augmentation, BalancedOrder
-from tally.network import PhotoNetwork, build_network, freeze
+from tally.network import PhotoNetwork, build_network
 from tally.settings import TrainingSettings
-from tally.soup import averaged_weights, settle
 
 
 def main() -> None:
-    """Print a row for each trial, for the mean of their logits and for the mean of their weights."""
-    parser = argparse.ArgumentParser(prog="python -m experiments.soup", description=(__doc__ or "").split("\n\n")[0])
+    """Print a row for each trial and one for the mean of their logits."""
+    parser = argparse.ArgumentParser(
+        prog="python -m experiments.ensemble", description=(__doc__ or "").split("\n\n")[0]
+    )
     parser.add_argument(
         "words", nargs="+", metavar="name|key=value", help="names of trials, and what they had in common"
     )
@@ -42,19 +40,14 @@ def main() -> None:
         parser.error(f"{len(names)} trials are named; name at least two")
     try:
         settings = TrainingSettings.from_hyperparameters(hyperparameters([w for w in given.words if "=" in w]))
-        train, judged = divide(given.shards, given.share)
+        _, judged = divide(given.shards, given.share)
         print(f"| networks | {' | '.join(COLUMNS)} | recall of 1 to 5 |")
         print("|---" * (len(COLUMNS) + 2) + "|")
         members = [_network(settings, given.kept / f"{name}.safetensors") for name in names]
         found = [answers(member, judged, settings)[0] for member in members]
         for name, logits in zip(names, found, strict=True):
             _show(name, logits, judged)
-        _show("logits averaged", np.mean(found, axis=0), judged)
-        soup = members[0]
-        soup.load_state_dict(averaged_weights([member.state_dict() for member in members]))
-        freeze(soup, settings.freeze, pretrained=True)
-        settle(soup, _batches(train, settings), ALONE, amp=False)
-        _show("weights averaged", answers(soup, judged, settings)[0], judged)
+        _show("together", np.mean(found, axis=0), judged)
     except TallyError as error:
         sys.exit(f"error: {error}")
 
@@ -68,16 +61,6 @@ def _network(settings: TrainingSettings, file: Path) -> PhotoNetwork:
     except (RuntimeError, SafetensorError) as error:
         raise TallyError(f"{file} holds no weights of {settings.backbone} ({error}); say backbone=NAME") from error
     return network.to(memory_format=torch.channels_last)
-
-
-def _batches(train: Photos, settings: TrainingSettings) -> Iterator[Tensor]:
-    """An epoch of augmented photos that no trial was trained on in this way."""
-    order = BalancedOrder(train.labels.tolist(), ALONE, settings.seed)
-    order.set_epoch(settings.epochs)
-    indices = [index for index, _ in order]
-    for step in range(len(indices) // settings.batch_size):
-        mine = indices[step * settings.batch_size : (step + 1) * settings.batch_size]
-        yield train.augmented(mine, settings.image_size, Augmentation.of(settings), f"soup/{step}")
 
 
 def _show(name: str, logits: Floats, judged: Photos) -> None:
