@@ -60,7 +60,7 @@ class Stopping(io.StringIO):
 
 
 def bench(tmp_path: Path, photos: Path, said: io.StringIO, stop: StopSignal) -> Bench:
-    choices = Choices(photos, backbone="resnet18", image_size=32, epochs=EPOCHS, seeds=1)
+    choices = Choices(photos, backbone="resnet18", image_size=32, epochs=EPOCHS, members=1, seeds=1)
     return Bench(choices, Jobs(tmp_path / "jobs", stop), Progress(said))
 
 
@@ -71,7 +71,7 @@ def one_thread(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.e2e
 def test_one_plain_training_meets_every_seed_of_the_default_recipe(tmp_path: Path, photos: Path) -> None:
-    choices = Choices(photos, backbone="resnet18", image_size=32, epochs=2, seeds=2, plain_seeds=1)
+    choices = Choices(photos, backbone="resnet18", image_size=32, epochs=2, members=2, seeds=2, plain_seeds=1)
     jobs = Jobs(tmp_path / "jobs", StopSignal())
     result = compare(Bench(choices, jobs, Progress(io.StringIO())))
     one, two = result["seeds"]
