@@ -65,6 +65,7 @@ def test_members_have_seeds_of_their_own_and_the_first_keeps_the_jobs() -> None:
     assert len({*seeds, *(TrainingSettings(seed=6).member(number).seed for number in range(1, 3))}) == 5
 
 
+@pytest.mark.e2e
 def test_a_job_of_two_members_goes_on_after_a_stop_and_leaves_one_model(tmp_path: Path) -> None:
     make_channels(tmp_path)
     start = tmp_path / "start.pth"
