@@ -20,8 +20,8 @@ from tally.network import PhotoNetwork
 class Ensemble(nn.Module):
     """The mean of its members' logits.
 
-    The members started from the same pretrained weights, so what is frozen in them is alike. It becomes one module that
-    all of them hold, and the exported graph computes it once.
+    Members of one job that started from pretrained weights are alike in what is frozen. It becomes one module that all
+    of them hold, and the exported graph computes it once; nothing of random weights is shared.
     """
 
     def __init__(self, members: Sequence[PhotoNetwork]) -> None:
