@@ -9,6 +9,7 @@ import numpy as np
 from tally.decoding import DECODINGS, class_columns, decode, figures
 from tally.evaluation.automation import Automation, automate
 from tally.evaluation.bootstrap import GroupBootstrap, Interval, interval, intervals
+from tally.evaluation.card_metrics import is_number
 from tally.evaluation.orders import Shares, order_check
 from tally.evaluation.reliability import ReliabilityBin, reliability
 from tally.evaluation.rules import Indices
@@ -27,6 +28,7 @@ from tally.metrics import (
 )
 from tally.predictor import Probabilities
 
+_CALIBRATION = ("temperature", "ece_before", "ece_after")
 _KEPT = ("backbone", "image_size", "train_sha256", "git_commit", "versions")
 """What evaluation.json repeats of a model's own description, where it has it."""
 
@@ -81,15 +83,16 @@ class Assessment:
 
     @property
     def calibration(self) -> Mapping[str, Any] | None:
-        """What the model says of its `calibration.Calibration`; None where it says nothing.
+        """What the model says of its `calibration.Calibration`; None where that is not what one says.
 
         Models of older releases have `temperature`, `ece_before` and `ece_after` only.
         """
         found = self.description.get("calibration")
-        names = ("temperature", "ece_before", "ece_after")
-        if not isinstance(found, dict) or not all(isinstance(found.get(name), int | float) for name in names):
+        if not isinstance(found, dict) or not all(is_number(found.get(name)) for name in _CALIBRATION):
             return None
-        return found
+        by_answer = [found[name] for name in ("temperatures", "biases") if name in found]
+        whole = all(isinstance(column, list) and all(map(is_number, column)) for column in by_answer)
+        return found if whole and is_number(found.get("ece_tempered", 0)) else None
 
     def as_dict(self) -> dict[str, Any]:
         """Return plain JSON data: the metrics flat, `intervals` as metric -> [low, high]."""
