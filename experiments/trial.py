@@ -2,7 +2,7 @@
 
     PYTHONPATH=model_code python -m experiments.trial --shards DIR --weights FILE --name wide softening=1 image_size=256
 
-DIR is what Preprocess wrote. `key=value` are hyperparameters of a training job; --cutmix and --start-size are
+DIR is what Preprocess wrote. `key=value` are hyperparameters of a training job, the other options of the last group
 candidates that the platform does not have. A row is added to --results, and printed. What --keep keeps of several
 trials is put together by `python -m experiments.ensemble`.
 """
@@ -21,8 +21,8 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.nn.functional import one_hot
 
+from experiments.candidates import CandidateLoss, corn, cutmix, randaugment, unfreeze
 from experiments.measures import Floats, measures
-from experiments.mixing import cutmix
 from experiments.photos import Photos, divide
 from tally.averaging import averaged
 from tally.container import MALLOC
@@ -50,18 +50,21 @@ def main() -> None:
     parser.add_argument("--results", type=Path, default=Path("build/experiments.jsonl"), help="default: %(default)s")
     parser.add_argument("--share", type=float, default=0.6, help="of the groups, to train on (default %(default)s)")
     parser.add_argument("--keep", type=Path, help="folder for NAME.safetensors, the weights that were judged")
-    parser.add_argument("--cutmix", type=float, default=0.0, help="alpha; 0: off")
-    parser.add_argument("--start-size", type=int, help="progressive resizing: image size of the first epoch")
+    tried = parser.add_argument_group("candidates that the platform does not have")
+    tried.add_argument("--cutmix", type=float, default=0.0, help="alpha; 0: off")
+    tried.add_argument("--randaugment", type=int, default=0, help="magnitude of two random changes a photo; 0: off")
+    tried.add_argument("--start-size", type=int, help="progressive resizing: image size of the first epoch")
+    tried.add_argument("--head-epochs", type=int, default=0, help="gradual unfreezing: epochs of the head alone")
+    tried.add_argument("--balanced-softmax", action="store_true", help="for sampling=natural")
+    tried.add_argument("--bootstrap", type=float, default=0.0, help="share of the target that the network says itself")
+    tried.add_argument("--corn", action="store_true", help="a chain of decisions instead of a softmax")
     given = parser.parse_intermixed_args()
-    if not 0 < given.share < 1:
-        parser.error(f"--share is {given.share}; it must be above 0 and below 1")
-    if not 0 <= given.cutmix < math.inf:
-        parser.error(f"--cutmix is {given.cutmix}; it must be a number from 0")
-    if given.start_size is not None and given.start_size < 32:
-        parser.error(f"--start-size is {given.start_size}; it must be at least 32")
+    _check_options(parser, given)
     try:
         settings = TrainingSettings.from_hyperparameters(hyperparameters(given.settings))
         _check(settings)
+        if given.balanced_softmax and settings.sampling != "natural":
+            raise TallyError(f"sampling is {settings.sampling}; --balanced-softmax needs sampling=natural")
         train, judged = divide(given.shards, given.share)
         if len(train) < settings.batch_size:
             raise TallyError(
@@ -101,6 +104,23 @@ def main() -> None:
     print(json.dumps(row, indent=1))
 
 
+def _check_options(parser: argparse.ArgumentParser, given: argparse.Namespace) -> None:
+    for name, low, high in (
+        ("cutmix", 0, math.inf),
+        ("randaugment", 0, 31),
+        ("start_size", 32, math.inf),
+        ("head_epochs", 0, math.inf),
+        ("bootstrap", 0, 1),
+    ):
+        value = getattr(given, name)
+        if value is not None and not low <= value < high:
+            parser.error(f"--{name.replace('_', '-')} is {value}; it must be at least {low} and below {high}")
+    if not 0 < given.share < 1:
+        parser.error(f"--share is {given.share}; it must be above 0 and below 1")
+    if given.corn and given.keep:
+        parser.error("--keep keeps networks that end with a softmax; leave it out with --corn")
+
+
 def _check(settings: TrainingSettings) -> None:
     """A row must not say what was not done."""
     for name in ("class_weighting", "members", "patience", "flip_tta", "processes", "weights"):
@@ -128,7 +148,13 @@ def _train(
     load_pretrained(network, given.weights)
     freeze(network, settings.freeze, pretrained=True)
     network.to(memory_format=torch.channels_last)
-    optimiser, loss = make_optimiser(network, settings), OrdinalLoss(settings, torch.ones(5))
+    if given.corn:
+        network.register_forward_hook(lambda _network, _photos, logits: corn(logits))
+    optimiser = make_optimiser(network, settings)
+    photos_of = torch.from_numpy(np.bincount(train.labels, minlength=len(COUNTS))).float()
+    loss = CandidateLoss(
+        OrdinalLoss(settings, torch.ones(len(COUNTS))), photos_of if given.balanced_softmax else None, given.bootstrap
+    )
     average = averaged(network, settings.ema) if settings.ema else None
     natural = settings.sampling == "natural"
     order = None if natural else BalancedOrder(train.labels.tolist(), ALONE, settings.seed)
@@ -141,6 +167,8 @@ def _train(
             order.set_epoch(epoch)
         indices = [index for index, _ in order] if order else chance.permutation(len(train)).tolist()
         size = _size(settings, given.start_size, epoch)
+        if given.head_epochs:
+            unfreeze(network, settings, epoch, given.head_epochs)
         network.train()
         total = 0.0
         for step in range(steps):
@@ -148,6 +176,8 @@ def _train(
             photos = train.augmented(mine, size, Augmentation.of(settings), f"{settings.seed}/{epoch}/{step}")
             shares = one_hot(labels[mine], 5).float()
             seed_all(settings.seed, epoch, step)
+            if given.randaugment:
+                photos = randaugment(photos, given.randaugment)
             if mixes(step, settings.mixup):
                 photos, shares = mixup(photos, shares, settings.mixup)
             if mixes(step, given.cutmix):
@@ -155,7 +185,7 @@ def _train(
             for group in optimiser.param_groups:
                 group["lr"] = learning_rate(settings, epoch + step / steps) * group["scale"]
             optimiser.zero_grad(set_to_none=True)
-            found = loss.of_shares(network(photos), shares)
+            found = loss(network(photos), shares)
             found.backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
             if settings.clip_norm:
                 nn.utils.clip_grad_norm_(network.parameters(), settings.clip_norm)

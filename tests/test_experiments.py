@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -11,6 +12,7 @@ import pytest
 import torch
 from sklearn import metrics as oracle
 
+from experiments import trial
 from experiments.measures import measures
 from tally.data.shard_writer import write_split
 from tally.network import build_network
@@ -54,11 +56,46 @@ def test_a_trial_adds_a_row_and_the_table_shows_it(tmp_path: Path) -> None:
         assert told in done.stderr
     (tmp_path / "two.jsonl").write_text(again + json.dumps(row | {"seed": 1}) + "\n")
     assert "| tiny | 2 | " in run("experiments.table", tmp_path / "two.jsonl").stdout
-    for option, value in (("--share", "1"), ("--cutmix", "-1"), ("--start-size", "5")):
-        refused = run("experiments.trial", *given, "--name", "tiny", option, value, *recipe)
-        assert f"{option} is {float(value) if option != '--start-size' else value}; it must be" in refused.stderr
-    ignored = run("experiments.trial", *given, "--name", "tiny", "patience=3", *recipe)
-    assert "'patience' is 3; a trial ignores it, so leave it at 0" in ignored.stderr
+
+
+def test_every_candidate_changes_what_is_learnt_and_a_wrong_value_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    given = inputs(tmp_path, "resnet18")
+    recipe = ["backbone=resnet18", "image_size=32", "epochs=2", "batch_size=8", "lr=0.003"]
+
+    def losses(*options: object) -> tuple[str, ...]:
+        monkeypatch.setattr(sys, "argv", ["trial", *map(str, given), "--name", "tiny", *map(str, options), *recipe])
+        trial.main()
+        return tuple(re.findall(r"loss=(\S+)", capsys.readouterr().out))
+
+    tried = [
+        losses(*options)
+        for options in (
+            [],
+            ["sampling=natural"],
+            ["sampling=natural", "--balanced-softmax"],
+            ["--corn"],
+            ["--bootstrap", 0.3],
+            ["--randaugment", 20],
+            ["--head-epochs", 1],
+            ["--start-size", 64],
+            ["--cutmix", 1],
+        )
+    ]
+    assert len(set(tried)) == len(tried)
+    for options, told in (
+        (["--corn", "--keep", tmp_path], "leave it out with --corn"),
+        (["--share", "1.0"], "--share is 1.0; it must be"),
+        (["--cutmix", "-1.0"], "--cutmix is -1.0; it must be"),
+        (["--start-size", "5"], "--start-size is 5; it must be"),
+        (["--randaugment", "31"], "--randaugment is 31; it must be"),
+        (["patience=3"], "'patience' is 3; a trial ignores it, so leave it at 0"),
+        (["--balanced-softmax"], "sampling is balanced; --balanced-softmax needs sampling=natural"),
+    ):
+        with pytest.raises(SystemExit) as stopped:
+            losses(*options)
+        assert told in f"{stopped.value} {capsys.readouterr().err}"
 
 
 def test_trials_are_asked_together(tmp_path: Path) -> None:
