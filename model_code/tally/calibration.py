@@ -1,7 +1,7 @@
 """Calibration: makes confidences mean what they say, without changing any count.
 
 One temperature cannot do it here. Softened labels and balanced sampling make a network too unsure of some answers and
-too sure of others, so each answer has a temperature and a bias of its own.
+too sure of others, so each answer has a temperature and a bias of its own, and a curve mends what is left.
 """
 
 import math
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 import torch
-from scipy.optimize import minimize, minimize_scalar
+from scipy.optimize import isotonic_regression, minimize, minimize_scalar
 from scipy.special import log_softmax
 from torch import Tensor, nn
 
@@ -21,6 +21,13 @@ from tally.metrics import expected_calibration_error
 _LOWEST, _HIGHEST = 0.05, 20.0
 _LEAD = 1e-3
 """What the answer's logit keeps over the runner-up's, at least: float32 tells the two probabilities apart."""
+
+_NONE_IS_NOUGHT = 1e-12
+"""Added to every probability, so that the other counts have odds even where rounding left them nothing."""
+
+_CURVE_BINS = 25
+"""Confidences are binned before the curve is fitted, so that it is nowhere steeper than half of this, plus a half: what
+is exported must not make more of rounding."""
 
 _BIAS_SCALE = 2.0
 """Standard deviation that a bias is expected to have; that of a temperature's logarithm is 1."""
@@ -52,17 +59,47 @@ class AnswerScaling(nn.Module):
         return scores.scatter(1, answer, own).softmax(1)
 
 
+class ConfidenceCurve(nn.Module):
+    """Gives the answer's probability the value of a rising curve; the other counts share the rest as they did.
+
+    The curve is straight between `knots`, pairs of a confidence before and after, the first at 0 and the last at 1. The
+    answer stays the most probable count.
+    """
+
+    before: Tensor
+    after: Tensor
+
+    def __init__(self, knots: Sequence[tuple[float, float]]) -> None:
+        super().__init__()
+        before, after = zip(*knots, strict=True)
+        self.register_buffer("before", torch.tensor(before, dtype=torch.float64))
+        self.register_buffer("after", torch.tensor(after, dtype=torch.float64))
+
+    def forward(self, probabilities: Tensor) -> Tensor:
+        """Float `[n, 5]` that sum to 1 to the same."""
+        confidence, answer = probabilities.max(1, keepdim=True)
+        widths, rises = (ends.diff().to(probabilities.dtype) for ends in (self.before, self.after))
+        covered = ((confidence - self.before[:-1].to(probabilities.dtype)) / widths).clamp(0, 1)
+        wanted = self.after[0].to(probabilities.dtype) + (covered * rises).sum(1, keepdim=True)
+        others = (probabilities + _NONE_IS_NOUGHT).scatter(1, answer, 0.0)
+        others = others / others.sum(1, keepdim=True)
+        runner_up = others.amax(1, keepdim=True)
+        own = torch.maximum(wanted, runner_up / (1 + runner_up) + _LEAD)
+        return (others * (1 - own)).scatter(1, answer, own)
+
+
 @dataclass(frozen=True)
 class Calibration:
     """What the exported model does to its logits, and its expected calibration error on the photos it was fitted on.
 
-    `temperatures` and `biases` in the order of COUNTS, see AnswerScaling; `temperature` is what one for all would be.
-    The error is that of the plain softmax (`ece_before`), of the one temperature (`ece_tempered`) and of what is
-    exported (`ece_after`).
+    `temperatures` and `biases` in the order of COUNTS, see AnswerScaling; `curve` are the knots of ConfidenceCurve;
+    `temperature` is what one for all would be. The error is that of the plain softmax (`ece_before`), of the one
+    temperature (`ece_tempered`) and of what is exported (`ece_after`).
     """
 
     temperatures: tuple[float, ...]
     biases: tuple[float, ...]
+    curve: tuple[tuple[float, float], ...]
     temperature: float
     ece_before: float
     ece_tempered: float
@@ -73,24 +110,37 @@ class Calibration:
         """Fit on logits float `[n, 5]` and class indices `[n]` of the validation split. ValueError as fit_temperature.
 
         For each answer the likelihood of the photos that get it is maximised, with normal priors around the common
-        temperature and a bias of 0: an answer that few photos get keeps what is known from the others.
+        temperature and a bias of 0: an answer that few photos get keeps what is known from the others. The curve then
+        sees all photos.
         """
         temperature = fit_temperature(logits.numpy(), true.numpy())
         fitted = [_fit_answer(logits, true, index, temperature) for index in range(len(COUNTS))]
         temperatures, biases = (tuple(column) for column in zip(*fitted, strict=True))
+        scaled = AnswerScaling(temperatures, biases)(logits)
+        curve = _fit_curve(*(array.double().numpy() for array in (scaled.amax(1), scaled.argmax(1) == true)))
         before, tempered, after = (
             expected_calibration_error(probabilities.numpy(), true.numpy())
-            for probabilities in (
-                logits.softmax(1),
-                (logits / temperature).softmax(1),
-                AnswerScaling(temperatures, biases)(logits),
-            )
+            for probabilities in (logits.softmax(1), (logits / temperature).softmax(1), ConfidenceCurve(curve)(scaled))
         )
-        return cls(temperatures, biases, temperature, before, tempered, after)
+        return cls(temperatures, biases, curve, temperature, before, tempered, after)
 
-    def scaling(self) -> AnswerScaling:
-        """The last layer of the exported graph."""
-        return AnswerScaling(self.temperatures, self.biases)
+    def scaling(self) -> nn.Module:
+        """The last layers of the exported graph: logits float `[n, 5]` to probabilities."""
+        return nn.Sequential(AnswerScaling(self.temperatures, self.biases), ConfidenceCurve(self.curve))
+
+
+def _fit_curve(confidence: npt.NDArray[np.float64], right: npt.NDArray[np.float64]) -> tuple[tuple[float, float], ...]:
+    """Half way from what is said to how often it is true, by isotonic regression of binned photos.
+
+    Zadrozny & Elkan 2002, "Transforming classifier scores into accurate multiclass probability estimates". Alone it
+    follows these photos too closely: half of it is better on others than all or nothing of it.
+    """
+    bins = np.minimum(np.floor(confidence * _CURVE_BINS), _CURVE_BINS - 1)
+    places, members, photos = np.unique(bins, return_inverse=True, return_counts=True)
+    shares = isotonic_regression(np.bincount(members, right) / photos, weights=photos).x
+    centres = (places + 0.5) / _CURVE_BINS
+    before = np.concatenate([[0.0], centres, [1.0]])
+    return tuple(zip(before.tolist(), ((before + np.interp(before, centres, shares)) / 2).tolist(), strict=True))
 
 
 def _fit_answer(logits: Tensor, true: Tensor, answer: int, temperature: float) -> tuple[float, float]:

@@ -22,7 +22,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 import tally
-from tally.calibration import AnswerScaling, Calibration
+from tally.calibration import Calibration
 from tally.data.shards import Split
 from tally.errors import TallyError
 from tally.labels import COUNTS
@@ -38,7 +38,7 @@ TOLERANCE = 1e-4  # largest difference of a probability between ONNX Runtime and
 class _Probabilities(nn.Module):
     """What is exported: photos in, calibrated probabilities out."""
 
-    def __init__(self, network: nn.Module, mirrored: bool, scaling: AnswerScaling) -> None:
+    def __init__(self, network: nn.Module, mirrored: bool, scaling: nn.Module) -> None:
         super().__init__()
         self.network = Mirrored(network) if mirrored else network
         self.scaling = scaling

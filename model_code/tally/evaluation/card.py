@@ -120,7 +120,8 @@ def _training(description: Json, training: Json, jobs: Jobs) -> Json:
     metrics += [(f"calibration: {name}", calibration.get(name)) for name in _CALIBRATION]
     observations = (
         f"{photos.get('train', '?')} training and {photos.get('validation', '?')} validation photos, split by bin. "
-        f"{kept} Each answer's confidence is scaled by a temperature and a bias fitted on the validation photos. "
+        f"{kept} Confidence is scaled by a temperature and a bias for each answer and by a curve, all fitted on the "
+        "validation photos. "
         f"SHA-256 of the training photos {description.get('train_sha256', 'unknown')}, of the validation photos "
         f"{description.get('validation_sha256', 'unknown')}."
     )
