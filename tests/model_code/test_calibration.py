@@ -96,7 +96,7 @@ def test_the_curve_rises_keeps_the_answer_and_the_odds_of_the_others(logits: np.
     rest, before = (found.scatter(1, answer, 0.0), plain.scatter(1, answer, 0.0))
     lifted = found.amax(1).numpy() > wanted + 1e-5
     assert found.amax(1).numpy()[~lifted] == pytest.approx(wanted[~lifted], abs=1e-4)
-    assert (found.amax(1) - rest.amax(1)).numpy()[lifted] == pytest.approx(0, abs=2e-3), "no more than it takes to lead"
+    assert (found.amax(1) - rest.amax(1)).numpy()[lifted] == pytest.approx(0, abs=3e-3), "no more than it takes to lead"
     clear = before.sum(1) > 1e-3
     torch.testing.assert_close(rest[clear] * before.sum(1)[clear, None], before[clear] * rest.sum(1)[clear, None])
 
@@ -119,9 +119,10 @@ def test_the_curve_mends_what_no_temperature_and_no_bias_can() -> None:
         for probabilities in (scaled, found.scaling()(logits))
     )
     assert without > 0.05
-    assert with_curve == pytest.approx(without / 2, rel=0.2), "half way"
+    assert with_curve < without / 2
     knots = np.array(found.curve)
-    assert (np.diff(knots[:, 1]) >= 0).all()
+    assert (np.diff(knots[:, 1]) > 0).all(), "photos keep their order"
+    assert (np.diff(knots[:, 1]) / np.diff(knots[:, 0])).max() <= 25
     assert (knots[0, 0], knots[-1, 0]) == (0, 1)
 
 
