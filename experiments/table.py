@@ -12,6 +12,7 @@ from statistics import mean, stdev
 from typing import Any
 
 COLUMNS = ("accuracy", "macro_f1", "within_1", "rmse_argmax", "rmse_median", "rmse_mean", "log_loss")
+_PLACES = ("--name", "--shards", "--weights", "--results", "--keep")
 VIEWS = ("alone", "mirrored", "last_weights")
 
 
@@ -39,8 +40,10 @@ def rows(results: list[dict[str, Any]], view: str) -> list[str]:
 
 
 def _recipe(run: dict[str, Any]) -> frozenset[str]:
+    """What was trained: all words of the command but the seed, names and places."""
     words = run["command"].split()
-    return frozenset(word for word in words if "=" in word and not word.startswith("seed="))
+    places = {number + step for number, word in enumerate(words) if word in _PLACES for step in (0, 1)}
+    return frozenset(w for number, w in enumerate(words) if number not in places and not w.startswith("seed="))
 
 
 def _cell(values: list[float]) -> str:

@@ -5,26 +5,38 @@ import os
 import re
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 import pytest
 import torch
 from sklearn import metrics as oracle
 
-from experiments import trial
+from experiments import ensemble, table, trial
 from experiments.measures import measures
 from tally.data.shard_writer import write_split
 from tally.network import build_network
 from tests.model_code.jobs import MODEL_CODE, prepared
 
 ROOT = Path(__file__).resolve().parents[1]
+Command = Callable[..., tuple[str, str]]
 
 
-def run(*words: object) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", *map(str, words)]
-    environment = os.environ | {"PYTHONPATH": str(MODEL_CODE)}
-    return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+@pytest.fixture
+def command(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Command:
+    """Runs a command in this process, which has torch at hand: what it printed, and what it gave up with."""
+
+    def run(module: ModuleType, *words: object) -> tuple[str, str]:
+        monkeypatch.setattr(sys, "argv", [module.__name__, *map(str, words)])
+        try:
+            module.main()
+        except SystemExit as stopped:
+            return "", f"{stopped.code} {capsys.readouterr().err}"
+        return capsys.readouterr().out, ""
+
+    return run
 
 
 def inputs(folder: Path, backbone: str) -> list[object]:
@@ -36,53 +48,57 @@ def inputs(folder: Path, backbone: str) -> list[object]:
     return ["--shards", folder, "--weights", folder / "weights.pth", "--results", folder / "rows.jsonl"]
 
 
-def test_a_trial_adds_a_row_and_the_table_shows_it(tmp_path: Path) -> None:
-    given = inputs(tmp_path, "squeezenet1_1")
+def test_a_trial_is_a_command_that_prints_its_progress_and_adds_a_row(tmp_path: Path) -> None:
     recipe = ["backbone=squeezenet1_1", "image_size=32", "epochs=2", "batch_size=8"]
-    done = run("experiments.trial", *given, "--name", "tiny", "--cutmix", "1", *recipe)
+    words = ["-m", "experiments.trial", *inputs(tmp_path, "squeezenet1_1"), "--name", "tiny", "--cutmix", "1", *recipe]
+    environment = os.environ | {"PYTHONPATH": str(MODEL_CODE)}
+    done = subprocess.run(
+        [sys.executable, *map(str, words)], cwd=ROOT, env=environment, capture_output=True, text=True, check=False
+    )
     assert done.returncode == 0, done.stderr
+    assert "tiny epoch=1 size=32 loss=" in done.stdout
     row = json.loads((tmp_path / "rows.jsonl").read_text())
     assert row["train_photos"] + row["judged_photos"] == 120
     assert 0 <= row["alone"]["accuracy"] <= 1
-    assert "| tiny | 1 | " in run("experiments.table", tmp_path / "rows.jsonl", "last_weights").stdout
-    again = json.dumps(row) + "\n"
-    for change, told in (
-        ({}, "several rows of 'tiny' have one seed"),
-        ({"seed": 1, "command": "lr=1"}, "differ in more"),
-    ):
-        (tmp_path / "two.jsonl").write_text(again + json.dumps(row | change) + "\n")
-        done = run("experiments.table", tmp_path / "two.jsonl")
-        assert done.returncode == 1
-        assert told in done.stderr
-    (tmp_path / "two.jsonl").write_text(again + json.dumps(row | {"seed": 1}) + "\n")
-    assert "| tiny | 2 | " in run("experiments.table", tmp_path / "two.jsonl").stdout
 
 
-def test_every_candidate_changes_what_is_learnt_and_a_wrong_value_is_refused(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    given = inputs(tmp_path, "resnet18")
+def test_the_table_has_a_row_a_name_and_refuses_runs_that_are_not_alike(tmp_path: Path, command: Command) -> None:
+    figures = dict.fromkeys(table.COLUMNS, 0.5) | {"recall": [0.5] * 5}
+    row = {"name": "tiny", "command": "", "seed": 0, "seconds": 1} | dict.fromkeys(table.VIEWS, figures)
+    rows = tmp_path / "rows.jsonl"
+
+    def shown(*changes: dict[str, object]) -> tuple[str, str]:
+        rows.write_text("".join(json.dumps(row | change) + "\n" for change in changes))
+        return command(table, rows)
+
+    assert "| tiny | 1 | " in shown({})[0]
+    assert "| tiny | 1 | " in command(table, rows, "last_weights")[0]
+    assert "| tiny | 2 | " in shown({}, {"seed": 1})[0]
+    assert "several rows of 'tiny' have one seed" in shown({}, {})[1]
+    seed = {"seed": 1, "command": "--name other --keep folder seed=1"}
+    assert "| tiny | 2 | " in shown({}, seed)[0]
+    for other in ("lr=1", "--corn", "--bootstrap 0.1"):
+        assert "differ in more" in shown({}, seed | {"command": other})[1]
+
+
+def test_every_candidate_changes_what_is_learnt_and_a_wrong_value_is_refused(tmp_path: Path, command: Command) -> None:
+    given = [*inputs(tmp_path, "resnet18"), "--name", "tiny"]
     recipe = ["backbone=resnet18", "image_size=32", "epochs=2", "batch_size=8", "lr=0.003"]
-
-    def losses(*options: object) -> tuple[str, ...]:
-        monkeypatch.setattr(sys, "argv", ["trial", *map(str, given), "--name", "tiny", *map(str, options), *recipe])
-        trial.main()
-        return tuple(re.findall(r"loss=(\S+)", capsys.readouterr().out))
-
-    tried = [
-        losses(*options)
-        for options in (
-            [],
-            ["sampling=natural"],
-            ["sampling=natural", "--balanced-softmax"],
-            ["--corn"],
-            ["--bootstrap", 0.3],
-            ["--randaugment", 20],
-            ["--head-epochs", 1],
-            ["--start-size", 64],
-            ["--cutmix", 1],
-        )
-    ]
+    tried = []
+    for options in (
+        [],
+        ["sampling=natural"],
+        ["sampling=natural", "--balanced-softmax"],
+        ["--corn"],
+        ["--bootstrap", 0.3],
+        ["--randaugment", 20],
+        ["--head-epochs", 1],
+        ["--start-size", 64],
+        ["--cutmix", 1],
+    ):
+        out, gave_up = command(trial, *given, *options, *recipe)
+        assert not gave_up
+        tried.append(tuple(re.findall(r"loss=(\S+)", out)))
     assert len(set(tried)) == len(tried)
     for options, told in (
         (["--corn", "--keep", tmp_path], "leave it out with --corn"),
@@ -93,32 +109,26 @@ def test_every_candidate_changes_what_is_learnt_and_a_wrong_value_is_refused(
         (["patience=3"], "'patience' is 3; a trial ignores it, so leave it at 0"),
         (["--balanced-softmax"], "sampling is balanced; --balanced-softmax needs sampling=natural"),
     ):
-        with pytest.raises(SystemExit) as stopped:
-            losses(*options)
-        assert told in f"{stopped.value} {capsys.readouterr().err}"
+        assert told in command(trial, *given, *options, *recipe)[1]
 
 
-def test_trials_are_asked_together(tmp_path: Path) -> None:
-    given = inputs(tmp_path, "resnet18")
+def test_trials_are_asked_together(tmp_path: Path, command: Command) -> None:
+    given = [*inputs(tmp_path, "resnet18"), "--keep", tmp_path]
     recipe = ["backbone=resnet18", "image_size=32", "epochs=1", "batch_size=8"]
     for seed in (1, 2):
-        done = run("experiments.trial", *given, "--keep", tmp_path, "--name", f"seed-{seed}", f"seed={seed}", *recipe)
-        assert done.returncode == 0, done.stderr
-    done = run("experiments.ensemble", "--shards", tmp_path, "--kept", tmp_path, "seed-1", "seed-2", *recipe)
-    assert done.returncode == 0, done.stderr
-    shown = [line.split(" | ")[0] for line in done.stdout.splitlines()[2:]]
-    assert shown == ["| seed-1", "| seed-2", "| together"]
+        assert not command(trial, *given, "--name", f"seed-{seed}", f"seed={seed}", *recipe)[1]
+    folders = ["--shards", tmp_path, "--kept", tmp_path]
+    lines = command(ensemble, *folders, "seed-1", "seed-2", *recipe)[0].splitlines()[2:]
+    assert [line.split(" | ")[0] for line in lines] == ["| seed-1", "| seed-2", "| together"]
     rows = [json.loads(line)["alone"] for line in (tmp_path / "rows.jsonl").read_text().splitlines()]
-    for row, line in zip(rows, done.stdout.splitlines()[2:], strict=False):
+    for row, line in zip(rows, lines, strict=False):
         assert f"{row['log_loss']:.3f}" in line, "what was kept is what was judged"
     for names, told in {
         ("seed-1", "seed-3"): "seed-3.safetensors is not there; run that trial with --keep",
         ("seed-1",): "1 trials are named; name at least two",
         ("seed-1", "seed-2", "backbone=squeezenet1_1"): "seed-1.safetensors holds no weights of squeezenet1_1",
     }.items():
-        refused = run("experiments.ensemble", "--shards", tmp_path, "--kept", tmp_path, *recipe, *names)
-        assert told in refused.stderr
-        assert "Traceback" not in refused.stderr
+        assert told in command(ensemble, *folders, *recipe, *names)[1]
 
 
 def test_figures_are_those_of_scikit_learn_with_balanced_weights() -> None:
