@@ -22,8 +22,9 @@ _LOWEST, _HIGHEST = 0.05, 20.0
 _LEAD = 1e-3
 """What the answer's logit keeps over the runner-up's, at least: float32 tells the two probabilities apart."""
 
-_NONE_IS_NOUGHT = 1e-12
-"""Added to every probability, so that the other counts have odds even where rounding left them nothing."""
+_LEAST = 1e-12
+"""Of a probability, so that the other counts have odds even where rounding left them nothing. Not added to it: the
+exporter to ONNX takes so little for nothing and leaves the addition out."""
 
 _CURVE_BINS = 25
 """Confidences are binned before the curve is fitted, so that it is nowhere steeper than this: what is exported must not
@@ -84,7 +85,7 @@ class ConfidenceCurve(nn.Module):
         widths, rises = (ends.diff().to(probabilities.dtype) for ends in (self.before, self.after))
         covered = ((confidence - self.before[:-1].to(probabilities.dtype)) / widths).clamp(0, 1)
         wanted = self.after[0].to(probabilities.dtype) + (covered * rises).sum(1, keepdim=True)
-        others = (probabilities + _NONE_IS_NOUGHT).scatter(1, answer, 0.0)
+        others = probabilities.clamp(min=_LEAST).scatter(1, answer, 0.0)
         others = others / others.sum(1, keepdim=True)
         runner_up = others.amax(1, keepdim=True)
         own = torch.maximum(wanted, runner_up / (1 + runner_up) + _LEAD)

@@ -1,6 +1,9 @@
 """Calibration and averaged weights, against what they must recover."""
 
+from pathlib import Path
+
 import numpy as np
+import onnxruntime
 import pytest
 import torch
 from hypothesis import given, settings
@@ -131,6 +134,20 @@ def test_rounding_is_not_made_more_of_where_confidences_are_all_alike() -> None:
     scaling = Calibration.fit(logits, logits.argmax(1)).scaling()
     moved = (scaling(logits) - scaling(logits + 1e-6)).abs().max()
     assert moved < 1e-4
+
+
+@pytest.mark.filterwarnings("ignore")  # the exporter's own
+def test_the_exported_curve_stands_answers_that_are_certain(tmp_path: Path) -> None:
+    """What a model that is always right on validation ends with: 1 for a count and 0 for all others."""
+    found = Calibration.fit(torch.eye(5, dtype=torch.float64).repeat(20, 1) * 9, torch.arange(5).repeat(20))
+    logits = torch.tensor([[300.0, 0, 1, 0, 0], [9.0, 0, 0, 0, 0], [0.1, 0, 0, 0, 0]])
+    torch.onnx.export(
+        found.scaling(), (logits,), tmp_path / "curve.onnx", dynamo=True, input_names=["logits"], verbose=False
+    )
+    session = onnxruntime.InferenceSession(tmp_path / "curve.onnx", providers=["CPUExecutionProvider"])
+    (theirs,) = session.run(None, {"logits": logits.numpy()})
+    np.testing.assert_allclose(theirs, found.scaling()(logits).numpy(), atol=1e-5)
+    assert theirs.sum(1).tolist() == pytest.approx([1] * 3)
 
 
 def test_an_answer_that_few_photos_get_stays_near_the_common_temperature() -> None:
