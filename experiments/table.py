@@ -6,6 +6,7 @@ Rows of one name are runs with other seeds: means, and the spread as the standar
 """
 
 import json
+import shlex
 import sys
 from pathlib import Path
 from statistics import mean, stdev
@@ -41,9 +42,15 @@ def rows(results: list[dict[str, Any]], view: str) -> list[str]:
 
 def _recipe(run: dict[str, Any]) -> frozenset[str]:
     """What was trained: all words of the command but the seed, names and places."""
-    words = run["command"].split()
-    places = {number + step for number, word in enumerate(words) if word in _PLACES for step in (0, 1)}
-    return frozenset(w for number, w in enumerate(words) if number not in places and not w.startswith("seed="))
+    words = iter(shlex.split(run["command"]))
+    kept = set()
+    for word in words:
+        option, is_whole, _ = word.partition("=")
+        if option not in (*_PLACES, "seed"):
+            kept.add(word)
+        elif not is_whole:
+            next(words, None)
+    return frozenset(kept)
 
 
 def _cell(values: list[float]) -> str:

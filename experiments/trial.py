@@ -2,8 +2,8 @@
 
     PYTHONPATH=model_code python -m experiments.trial --shards DIR --weights FILE --name wide softening=1 image_size=256
 
-DIR is what Preprocess wrote. `key=value` are hyperparameters of a training job, the other options of the last group
-candidates that the platform does not have. A row is added to --results, and printed. What --keep keeps of several
+DIR is what Preprocess wrote. `key=value` are hyperparameters of a training job; the last group of options
+are candidates that the platform does not have. A row is added to --results, and printed. What --keep keeps of several
 trials is put together by `python -m experiments.ensemble`.
 """
 
@@ -11,6 +11,7 @@ import argparse
 import json
 import math
 import os
+import shlex
 import sys
 import time
 from pathlib import Path
@@ -81,7 +82,7 @@ def main() -> None:
         logits, mirrored = answers(network, judged, settings)
         row = {
             "name": given.name,
-            "command": " ".join(sys.argv[1:]),
+            "command": shlex.join(sys.argv[1:]),
             "seed": settings.seed,
             "train_photos": len(train),
             "judged_photos": len(judged),

@@ -75,7 +75,7 @@ def test_the_table_has_a_row_a_name_and_refuses_runs_that_are_not_alike(tmp_path
     assert "| tiny | 1 | " in command(table, rows, "last_weights")[0]
     assert "| tiny | 2 | " in shown({}, {"seed": 1})[0]
     assert "several rows of 'tiny' have one seed" in shown({}, {})[1]
-    seed = {"seed": 1, "command": "--name other --keep folder seed=1"}
+    seed = {"seed": 1, "command": "--name=other --keep 'a folder' seed=1"}
     assert "| tiny | 2 | " in shown({}, seed)[0]
     for other in ("lr=1", "--corn", "--bootstrap 0.1"):
         assert "differ in more" in shown({}, seed | {"command": other})[1]

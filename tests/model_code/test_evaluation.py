@@ -2,12 +2,9 @@
 
 import csv
 import json
-import math
 import os
-import re
 import subprocess
 import sys
-from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -19,9 +16,7 @@ from sklearn import metrics as oracle
 from tally.data.shards import Split
 from tally.errors import TallyError
 from tally.evaluation import main
-from tally.evaluation.assessment import assess_answers
 from tally.evaluation.bootstrap import GroupBootstrap, interval
-from tally.evaluation.scoring import Truth
 from tally.paths import MlPaths
 from tests.model_code.evaluation_jobs import ARGUMENTS, GOOD, MODELS, Job, N, make_job
 from tests.model_code.tiny_model import description, pack, write_model
@@ -230,44 +225,6 @@ def test_a_test_set_of_few_groups_is_a_warning(tmp_path: Path) -> None:
     warnings = make_job(tmp_path, GOOD, photos_a_group=20).run()["warnings"]
     (few,) = [text for text in warnings if "groups" in text]
     assert few.startswith("the test photos are of 6 groups, fewer than 10: intervals mean little, add test photos of")
-
-
-OLDER = {"temperature": 1.2, "ece_before": 0.111, "ece_after": 0.044}
-NEWER = OLDER | {"ece_tempered": 0.066, "temperatures": [1, 2.5, 1, 1, 1], "biases": [0.5, 0, 0, 0, 0]}
-
-
-def test_the_calibration_that_any_release_wrote_is_shown(tmp_path: Path) -> None:
-    job = make_job(tmp_path, GOOD)
-    for name, channel, calibration in (("challenger", "red", NEWER), ("champion", "green", OLDER)):
-        directory = write_model(tmp_path / "released" / name, channel)
-        (directory / "model.json").write_text(json.dumps(description() | {"calibration": calibration}), "utf-8")
-        pack(directory, job.paths.processing_input(name) / "model.tar.gz")
-    job.run()
-    page = (job.output / "evaluation.html").read_text(encoding="utf-8")
-    table = page.partition("<caption>Expected calibration error")[2].partition("</table>")[0]
-    rows = [[cell.strip() for cell in re.findall("<td>(.*?)</td>", row)] for row in table.split("<tr>")[2:]]
-    assert [[name, *cells] for name, _, *cells in rows] == [
-        ["challenger", "0.111", "0.066", "0.044", "1.00 2.50 1.00 1.00 1.00", "0.50 0.00 0.00 0.00 0.00"],
-        ["champion", "0.111", "0.044", "0.044", "1.20", "–"],
-    ]
-
-
-@pytest.mark.parametrize(
-    "odd",
-    [
-        "yes",
-        OLDER | {"temperature": "1.2"},
-        NEWER | {"temperatures": ["hot"]},
-        NEWER | {"temperatures": [math.nan] * 5},
-        NEWER | {"biases": 1},
-        NEWER | {"ece_tempered": None},
-    ],
-)
-def test_a_calibration_that_is_none_is_not_taken_for_one(odd: object) -> None:
-    truth = Truth(np.arange(5), tuple("abcde"), np.arange(5))
-    assessment = assess_answers("champion", "model", truth.true, truth, GroupBootstrap(truth.group_numbers, 0, 10))
-    assert replace(assessment, description={"calibration": NEWER}).calibration == NEWER
-    assert replace(assessment, description={"calibration": odd}).calibration is None
 
 
 @pytest.mark.parametrize("name", MODELS)

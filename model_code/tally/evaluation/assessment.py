@@ -29,6 +29,7 @@ from tally.metrics import (
 from tally.predictor import Probabilities
 
 _CALIBRATION = ("temperature", "ece_before", "ece_after")
+_BY_ANSWER = ("temperatures", "biases")
 _KEPT = ("backbone", "image_size", "train_sha256", "git_commit", "versions")
 """What evaluation.json repeats of a model's own description, where it has it."""
 
@@ -85,14 +86,17 @@ class Assessment:
     def calibration(self) -> Mapping[str, Any] | None:
         """What the model says of its `calibration.Calibration`; None where that is not what one says.
 
-        Models of older releases have `temperature`, `ece_before` and `ece_after` only.
+        Only what is shown of it; models of older releases have no more than `temperature`, `ece_before`, `ece_after`.
         """
-        found = self.description.get("calibration")
-        if not isinstance(found, dict) or not all(is_number(found.get(name)) for name in _CALIBRATION):
+        said = self.description.get("calibration")
+        if not isinstance(said, dict) or not said.keys() >= set(_CALIBRATION):
             return None
-        by_answer = [found[name] for name in ("temperatures", "biases") if name in found]
-        whole = all(isinstance(column, list) and all(map(is_number, column)) for column in by_answer)
-        return found if whole and is_number(found.get("ece_tempered", 0)) else None
+        found = {name: said[name] for name in (*_CALIBRATION, "ece_tempered", *_BY_ANSWER) if name in said}
+        numbers = [found[name] for name in found if name not in _BY_ANSWER]
+        for name in _BY_ANSWER:
+            column = found.get(name, [])
+            numbers += column if isinstance(column, list) else [None]
+        return found if all(map(is_number, numbers)) else None
 
     def as_dict(self) -> dict[str, Any]:
         """Return plain JSON data: the metrics flat, `intervals` as metric -> [low, high]."""

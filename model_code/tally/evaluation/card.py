@@ -100,7 +100,7 @@ def card_text(document: Json, description: Json, training: Json, jobs: Jobs) -> 
         ),
         "intended_uses": _INTENDED,
         "business_details": _BUSINESS,
-        "training_details": _training(description, training, jobs),
+        "training_details": _training(document, description, training, jobs),
         "evaluation_details": [
             evaluation_detail(name, document, jobs.test_uri, jobs.evaluation_arn) for name in document["models"]
         ],
@@ -112,10 +112,10 @@ def card_text(document: Json, description: Json, training: Json, jobs: Jobs) -> 
     return json.dumps(card, allow_nan=False, separators=(",", ":"))
 
 
-def _training(description: Json, training: Json, jobs: Jobs) -> Json:
+def _training(document: Json, description: Json, training: Json, jobs: Jobs) -> Json:
     settings: Json = description.get("settings", {})
     photos = description.get("photos", {})
-    calibration = description.get("calibration") or {}
+    calibration = document["models"]["challenger"]["calibration"] or {}
     kept, metrics = _kept(settings, training)
     metrics += [(f"calibration: {name}", calibration.get(name)) for name in _CALIBRATION]
     observations = (
