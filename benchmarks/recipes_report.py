@@ -167,6 +167,7 @@ def _trained(models: Sequence[Mapping[str, Any]]) -> str:
         "lr",
         "schedule",
         "weight_decay",
+        "sam",
         "dropout",
         "sampling",
         "softening",

@@ -34,6 +34,7 @@ PLAIN: Mapping[str, str] = {
     "schedule": "constant",
     "warmup_epochs": "0",
     "clip_norm": "0",
+    "sam": "0",
     "label_smoothing": "0",
     "softening": "0",
     "emd": "0",

@@ -21,6 +21,7 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.nn.functional import one_hot
+from torch.random import fork_rng
 
 from experiments.candidates import CandidateLoss, corn, cutmix, randaugment, unfreeze
 from experiments.measures import Floats, measures
@@ -36,6 +37,7 @@ from tally.network import PhotoNetwork, build_network, freeze, load_pretrained
 from tally.optimiser import learning_rate, make_optimiser
 from tally.ranks import Ranks, seed_all
 from tally.settings import TrainingSettings
+from tally.sharpness import Ascent
 
 ALONE = Ranks(0, 1, torch.device("cpu"))
 _JUDGED_AT_ONCE = 64
@@ -157,6 +159,7 @@ def _train(
         OrdinalLoss(settings, torch.ones(len(COUNTS))), photos_of if given.balanced_softmax else None, given.bootstrap
     )
     average = averaged(network, settings.ema) if settings.ema else None
+    ascent = Ascent(network, settings.sam) if settings.sam else None
     natural = settings.sampling == "natural"
     order = None if natural else BalancedOrder(train.labels.tolist(), ALONE, settings.seed)
     labels = torch.from_numpy(train.labels)
@@ -186,8 +189,12 @@ def _train(
             for group in optimiser.param_groups:
                 group["lr"] = learning_rate(settings, epoch + step / steps) * group["scale"]
             optimiser.zero_grad(set_to_none=True)
-            found = loss(network(photos), shares)
-            found.backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
+            with fork_rng([], enabled=ascent is not None):
+                found = loss(network(photos), shares)
+                found.backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
+            if ascent:
+                with ascent.uphill():
+                    loss(network(photos), shares).backward()  # type: ignore[no-untyped-call]
             if settings.clip_norm:
                 nn.utils.clip_grad_norm_(network.parameters(), settings.clip_norm)
             optimiser.step()

@@ -87,6 +87,7 @@ def test_every_candidate_changes_what_is_learnt_and_a_wrong_value_is_refused(tmp
     tried = []
     for options in (
         [],
+        ["sam=0.05"],
         ["sampling=natural"],
         ["sampling=natural", "--balanced-softmax"],
         ["--corn"],

@@ -45,6 +45,7 @@ class TrainingSettings:
     step_epochs: int = 10  # schedule=step: epochs between two cuts
     step_factor: float = 0.1  # schedule=step: what a cut leaves of the rate
     clip_norm: float = 5.0  # 0 switches clipping off
+    sam: float = 0.0  # radius of sharpness-aware steps, which take twice the time, see `sharpness`; 0: plain steps
     label_smoothing: float = 0.0
     softening: float = 2.0  # how far labels spread to neighbouring counts; 0: not at all
     emd: float = 0.0  # weight of the squared earth mover's distance beside cross-entropy
@@ -133,6 +134,7 @@ _RANGES: tuple[tuple[str, float, float], ...] = (
     ("step_epochs", 1, 10_000),
     ("step_factor", 1e-6, 1),
     ("clip_norm", 0, 1e6),
+    ("sam", 0, 10),
     ("label_smoothing", 0, 0.9),
     ("softening", 0, 100),
     ("emd", 0, 100),

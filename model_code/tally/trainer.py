@@ -17,6 +17,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import one_hot
 from torch.nn.parallel import DistributedDataParallel
+from torch.random import fork_rng
 
 from tally.averaging import averaged
 from tally.batchnorm import synchronise
@@ -35,6 +36,7 @@ from tally.outcome import EpochResult, Outcome
 from tally.precision import Precision
 from tally.ranks import Ranks, seed_all
 from tally.settings import TrainingSettings
+from tally.sharpness import Ascent
 from tally.watch.observer import Watch
 
 _PROGRESS_SECONDS = 10
@@ -75,6 +77,7 @@ class Trainer:
         self._precision = Precision.on(ranks.device, amp=settings.amp)
         self._scaler = self._precision.scaler()
         self._loss = OrdinalLoss(settings, class_weights(train, settings.class_weighting)).to(ranks.device)
+        self._ascent = Ascent(self._network, settings.sam) if settings.sam else None
         self._average = averaged(self._network, settings.ema) if settings.ema else None
         self._loader, self._batches = training_loader(train, settings, ranks)
         self._judge = Judge(settings, ranks, validation)
@@ -156,14 +159,15 @@ class Trainer:
         for group in self._optimiser.param_groups:
             group["lr"] = lr * group["scale"]
         self._optimiser.zero_grad(set_to_none=True)
-        with phase("forward"):
-            with self._precision.autocast():
-                logits = self._model(photos)
-            logits = logits.float()
-            loss = self._loss.of_shares(logits, shares)
-        self.watch.outputs(loss, logits, labels)
-        with phase("backward"):
-            self._scaler.scale(loss).backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
+        if self._ascent:
+            with fork_rng([self._ranks.device] if self._ranks.device.type == "cuda" else []):
+                loss, logits = self._pass(photos, shares)
+            self.watch.outputs(loss, logits, labels)
+            with self._ascent.uphill():
+                self._pass(photos, shares)  # as the fork left them, the generators drop out the same units
+        else:
+            loss, logits = self._pass(photos, shares)
+            self.watch.outputs(loss, logits, labels)
         with phase("optimiser"):
             self._scaler.unscale_(self._optimiser)
             norm = self.watch.gradients(self._network.parameters())
@@ -174,6 +178,17 @@ class Trainer:
             if self._average:
                 self._average.update_parameters(self._network)
         return loss, logits, labels
+
+    def _pass(self, photos: Tensor, shares: Tensor) -> tuple[Tensor, Tensor]:
+        """Forward and backward: the loss and logits float32 `[n, 5]`; gradients are added to the parameters'."""
+        with self.watch.clock.phase("forward"):
+            with self._precision.autocast():
+                logits = self._model(photos)
+            logits = logits.float()
+            loss = self._loss.of_shares(logits, shares)
+        with self.watch.clock.phase("backward"):
+            self._scaler.scale(loss).backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
+        return loss, logits
 
     def _finish_epoch(self, position: Position) -> EpochResult:
         """Judge the network, keep it when it is the best so far, and add to the history."""

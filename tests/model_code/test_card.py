@@ -188,10 +188,11 @@ def test_the_card_of_an_ensemble_tells_the_figures_of_the_ensemble(document: dic
     assert not [name for name in found if name.startswith("best epoch")]
 
 
-def test_the_card_says_how_photos_were_drawn(document: dict[str, Any]) -> None:
-    told = TRAINED | {"settings": {**TRAINED["settings"], "sampling": "balanced", "mixup": 0.4}}
+def test_the_card_says_how_photos_were_drawn_and_steps_taken(document: dict[str, Any]) -> None:
+    told = TRAINED | {"settings": {**TRAINED["settings"], "sampling": "balanced", "mixup": 0.4, "sam": 0.05}}
     notes = json.loads(card_text(document, told, RECORD, Jobs()))["training_details"]["objective_function"]["notes"]
     assert "Every count came equally often. Every second batch was of photos laid over each other" in notes
+    assert "Steps were sharpness-aware (SAM, radius 0.05)." in notes
 
 
 def test_an_evaluation_by_hand_of_a_bare_model_has_a_smaller_card_of_the_same_schema(tmp_path: Path) -> None:

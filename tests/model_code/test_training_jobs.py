@@ -74,11 +74,11 @@ def test_a_job_writes_the_whole_model_directory_and_its_onnx_answers_for_any_bat
 def test_two_ranks_give_the_losses_of_one_with_the_same_global_batch(tmp_path: Path) -> None:
     alone = tmp_path / "alone"
     make_channels(alone)
-    configure(alone, **SGD, **TRIAL, mixup=0)  # a photo's partner is of its rank's share of the batch
+    configure(alone, **SGD, **TRIAL, mixup=0, sam=0.05)  # a photo's partner is of its rank's share of the batch
     with Job([alone]) as job:
         codes, outputs = job.finish()
     assert codes == [0], outputs
-    roots = two_hosts(tmp_path, **SGD, **TRIAL, mixup=0)
+    roots = two_hosts(tmp_path, **SGD, **TRIAL, mixup=0, sam=0.05)
     with Job(roots) as job:
         codes, outputs = job.finish()
     assert codes == [0, 0], outputs
@@ -127,7 +127,7 @@ def test_the_same_seed_gives_the_same_losses_to_the_last_bit_and_another_seed_ot
 
 @pytest.mark.parametrize("hosts", [1, pytest.param(2, marks=pytest.mark.e2e)])
 def test_sigterm_amid_an_epoch_then_resume_equals_the_uninterrupted_run(tmp_path: Path, hosts: int) -> None:
-    settings = {"epochs": 3, "dropout": 0.3, "batch_size": 4, **SGD, **TRIAL}
+    settings = {"epochs": 3, "dropout": 0.3, "batch_size": 4, "sam": 0.05, **SGD, **TRIAL}
 
     def trees(name: str) -> list[Path]:
         if hosts == 2:

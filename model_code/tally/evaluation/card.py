@@ -131,7 +131,7 @@ def _training(document: Json, description: Json, training: Json, jobs: Jobs) -> 
             "notes": (
                 "Cross-entropy over the counts 1 to 5, softened towards neighbouring counts by "
                 f"{settings.get('softening', 0)}, with weight {settings.get('emd', 0)} of the squared earth mover's "
-                f"distance. {_sampled(settings)}Epochs and searched hyperparameters were chosen by validation accuracy."
+                f"distance. {_steps(settings)}Epochs and searched hyperparameters were chosen by validation accuracy."
             ),
         },
         "training_observations": cut(observations, 1024),
@@ -161,11 +161,13 @@ def _kept(settings: Json, training: Json) -> tuple[str, list[tuple[str, Any]]]:
     ]
 
 
-def _sampled(settings: Json) -> str:
-    """What training photos were, where they were not taken as they come."""
+def _steps(settings: Json) -> str:
+    """What steps were of, where photos were not taken as they come, and how they were taken where not plainly."""
     ways = ["Every count came equally often."] if settings.get("sampling") == "balanced" else []
     if settings.get("mixup"):
         ways.append(f"Every second batch was of photos laid over each other (mixup, alpha {settings['mixup']}).")
+    if settings.get("sam"):
+        ways.append(f"Steps were sharpness-aware (SAM, radius {settings['sam']}).")
     return "".join(f"{way} " for way in ways)
 
 

@@ -119,7 +119,12 @@ class Watch:
             self._drop_probe()
 
     def outputs(self, loss: Tensor, logits: Tensor, labels: Tensor) -> None:
-        """What a step came to: kept of the very first, before any update (losses a photo; this rank's share)."""
+        """What a step came to: kept of the very first, before any update (losses a photo; this rank's share).
+
+        Activations are seen until here: a sharpness-aware step goes forward once more with other weights.
+        """
+        if self._probe:
+            self._probe.remove()
         if self._ranks.is_first and self._at_start:
             plain = functional.cross_entropy(logits.detach().float(), labels)
             self._first = {"objective": finite(loss.item()), "cross_entropy": finite(plain.item())}
