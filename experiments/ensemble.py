@@ -14,7 +14,7 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 
-from experiments.measures import Floats, measures
+from experiments.measures import Floats, measures, of_counts
 from experiments.photos import Photos, divide
 from experiments.table import COLUMNS
 from experiments.trial import answers, hyperparameters, keep_freed_memory
@@ -46,8 +46,8 @@ def main() -> None:
         members = [_network(settings, given.kept / f"{name}.safetensors") for name in names]
         found = [answers(member, judged, settings)[0] for member in members]
         for name, logits in zip(names, found, strict=True):
-            _show(name, logits, judged)
-        _show("together", np.mean(found, axis=0), judged)
+            _show(name, of_counts(logits, settings), judged)
+        _show("together", of_counts(np.mean(found, axis=0), settings), judged)
     except TallyError as error:
         sys.exit(f"error: {error}")
 

@@ -4,13 +4,22 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import torch
 from scipy.special import softmax
 
 from tally.calibration import fit_temperature
 from tally.decoding import DECODINGS, class_columns, decode, figures
 from tally.metrics import balance, confusion_matrix, scalar_metrics
+from tally.settings import TrainingSettings
+from tally.softening import unsoftening
 
 Floats = npt.NDArray[np.float64]
+
+
+def of_counts(logits: Floats, settings: TrainingSettings) -> Floats:
+    """What the platform takes for logits of counts, `[n, 5]`, where a network has learnt softened labels."""
+    found: Floats = unsoftening(settings)(torch.from_numpy(logits)).numpy()
+    return found
 
 
 def measures(logits: Floats, true: npt.NDArray[np.int64]) -> dict[str, Any]:

@@ -1,7 +1,8 @@
 """Rows of docs/experiments.md from a file of results.
 
-    PYTHONPATH=model_code python -m experiments.table build/experiments.jsonl [alone | mirrored | last_weights]
+    PYTHONPATH=model_code python -m experiments.table build/experiments.jsonl [VIEW]
 
+VIEW is `alone`, `softened` (without the way back from softened labels), `mirrored` or `last_weights`.
 Rows of one name are runs with other seeds: means, and the spread as the standard deviation where there are several.
 """
 
@@ -14,7 +15,7 @@ from typing import Any
 
 COLUMNS = ("accuracy", "macro_f1", "within_1", "rmse_argmax", "rmse_median", "rmse_mean", "log_loss")
 _PLACES = ("--name", "--shards", "--weights", "--results", "--keep")
-VIEWS = ("alone", "mirrored", "last_weights")
+VIEWS = ("alone", "softened", "mirrored", "last_weights")
 
 
 def rows(results: list[dict[str, Any]], view: str) -> list[str]:

@@ -24,7 +24,7 @@ from torch.nn.functional import one_hot
 from torch.random import fork_rng
 
 from experiments.candidates import CandidateLoss, corn, cutmix, randaugment, unfreeze
-from experiments.measures import Floats, measures
+from experiments.measures import Floats, measures, of_counts
 from experiments.photos import Photos, divide
 from tally.averaging import averaged
 from tally.container import MALLOC
@@ -89,8 +89,9 @@ def main() -> None:
             "train_photos": len(train),
             "judged_photos": len(judged),
             "seconds": seconds,
-            "alone": measures(logits, judged.labels),
-            "mirrored": measures((logits + mirrored) / 2, judged.labels),
+            "alone": measures(of_counts(logits, settings), judged.labels),
+            "softened": measures(logits, judged.labels),
+            "mirrored": measures(of_counts((logits + mirrored) / 2, settings), judged.labels),
         }
         if given.keep:
             given.keep.mkdir(parents=True, exist_ok=True)
@@ -98,7 +99,8 @@ def main() -> None:
             save_file(weights, given.keep / f"{given.name}.safetensors")
         if settings.ema:
             network.load_state_dict(last)
-            row["last_weights"] = measures(answers(network, judged, settings)[0], judged.labels)
+            last_logits, _ = answers(network, judged, settings)
+            row["last_weights"] = measures(of_counts(last_logits, settings), judged.labels)
     except TallyError as error:
         sys.exit(f"error: {error}")
     given.results.parent.mkdir(parents=True, exist_ok=True)

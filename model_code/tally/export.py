@@ -30,6 +30,7 @@ from tally.letterbox import PREPROCESSING
 from tally.network import Mirrored
 from tally.provenance import TrainedOn, counts_by_source
 from tally.settings import TrainingSettings
+from tally.softening import unsoftening
 
 MODEL_FORMAT = "tally-model/1"
 TOLERANCE = 1e-4  # largest difference of a probability between ONNX Runtime and torch
@@ -38,9 +39,9 @@ TOLERANCE = 1e-4  # largest difference of a probability between ONNX Runtime and
 class _Probabilities(nn.Module):
     """What is exported: photos in, calibrated probabilities out."""
 
-    def __init__(self, network: nn.Module, mirrored: bool, scaling: nn.Module) -> None:
+    def __init__(self, network: nn.Module, settings: TrainingSettings, scaling: nn.Module) -> None:
         super().__init__()
-        self.network = Mirrored(network) if mirrored else network
+        self.network = nn.Sequential(Mirrored(network) if settings.flip_tta else network, unsoftening(settings))
         self.scaling = scaling
 
     def forward(self, photos: Tensor) -> Tensor:
@@ -60,11 +61,11 @@ def export_model(
     """Write the model directory and prove that it computes what the network computes.
 
     The graph holds everything between a letterboxed photo and calibrated probabilities: normalisation, the mirror image
-    where `flip_tta` asks for it, the calibration. Raises TallyError when ONNX Runtime and torch differ by more than
+    where `flip_tta` asks for it, the way back from softened labels, the calibration. Raises TallyError when ONNX Runtime and torch differ by more than
     TOLERANCE on photos of the validation split, or when `directory` cannot be written.
     """
     network = network.cpu().to(memory_format=torch.contiguous_format).eval()
-    exported = _Probabilities(network, settings.flip_tta, calibration.scaling()).eval()
+    exported = _Probabilities(network, settings, calibration.scaling()).eval()
     try:
         directory.mkdir(parents=True, exist_ok=True)
         _write_onnx(directory / "model.onnx", exported, settings.image_size)

@@ -12,14 +12,19 @@ from tally.loader import validation_loader
 from tally.precision import Precision
 from tally.ranks import Ranks
 from tally.settings import TrainingSettings
+from tally.softening import unsoftening
 
 
 class Judge:
-    """Every rank looks at its share of the photos; what the methods return is whole and alike on every rank."""
+    """Every rank looks at its share of the photos; what the methods return is whole and alike on every rank.
+
+    Logits are those of counts, where a network has learnt softened labels too.
+    """
 
     def __init__(self, settings: TrainingSettings, ranks: Ranks, validation: Split) -> None:
         self._ranks, self._photos = ranks, len(validation)
         self._precision = Precision.on(ranks.device, amp=settings.amp)
+        self._unsoftening = unsoftening(settings).to(ranks.device)
         self._loader = validation_loader(validation, settings, ranks)
 
     @torch.inference_mode()
@@ -52,7 +57,7 @@ class Judge:
         for photos, labels in self._loader:
             with self._precision.autocast():
                 logits = network(photos.to(self._ranks.device)).float()
-            yield logits, labels.to(self._ranks.device)
+            yield self._unsoftening(logits), labels.to(self._ranks.device)
 
 
 def no_confusion(ranks: Ranks) -> Tensor:

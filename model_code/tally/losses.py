@@ -6,14 +6,13 @@ from torch.nn.functional import one_hot
 
 from tally.labels import COUNTS
 from tally.settings import TrainingSettings
+from tally.softening import soft_targets
 
 
 class OrdinalLoss(nn.Module):
     """Loss of a batch; without options it is plain cross-entropy.
 
-    - `softening` tau: the target of count i is q_j ~ exp(-(i - j)^2 / tau) (Diaz & Marathe 2019, "Soft Labels for
-      Ordinal Regression", equation 2 with squared distance); tau = 0 is one-hot.
-    - `label_smoothing` e: (1 - e) q + e / 5 (Szegedy et al. 2016).
+    - `softening` and `label_smoothing` spread labels, see `soft_targets`.
     - `emd` w: adds w times the squared earth mover's distance between the distribution and the true count, the sum
       over j of (CDF_j - CDF*_j)^2 (Hou, Yu & Samaras 2016, equation 4, not divided by the number of classes).
     - class weights multiply a photo's loss. It is a plain mean over photos all the same: the same number whatever the
@@ -41,11 +40,3 @@ class OrdinalLoss(nn.Module):
             apart = log_probabilities.exp().cumsum(1) - shares.cumsum(1)
             loss = loss + self._emd * apart.square().sum(1)
         return (loss * (shares @ self.class_weights)).mean()
-
-
-def soft_targets(softening: float, smoothing: float = 0.0) -> Tensor:
-    """Target distribution of every count: float `[5, 5]`, rows sum to 1."""
-    places = torch.arange(len(COUNTS), dtype=torch.float64)
-    squares = (places[:, None] - places).square()
-    targets = (-squares / softening).softmax(1) if softening else torch.eye(len(COUNTS), dtype=torch.float64)
-    return ((1 - smoothing) * targets + smoothing / len(COUNTS)).float()

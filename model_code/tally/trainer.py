@@ -37,6 +37,7 @@ from tally.precision import Precision
 from tally.ranks import Ranks, seed_all
 from tally.settings import TrainingSettings
 from tally.sharpness import Ascent
+from tally.softening import unsoftening
 from tally.watch.observer import Watch
 
 _PROGRESS_SECONDS = 10
@@ -78,6 +79,7 @@ class Trainer:
         self._scaler = self._precision.scaler()
         self._loss = OrdinalLoss(settings, class_weights(train, settings.class_weighting)).to(ranks.device)
         self._ascent = Ascent(self._network, settings.sam) if settings.sam else None
+        self._unsoftening = unsoftening(settings).to(ranks.device)
         self._average = averaged(self._network, settings.ema) if settings.ema else None
         self._loader, self._batches = training_loader(train, settings, ranks)
         self._judge = Judge(settings, ranks, validation)
@@ -135,7 +137,7 @@ class Trainer:
                 loss, logits, labels = self._step(photos, labels, lr, mixed)
             loss_sum += loss.detach().double() * len(labels)
             if not mixed:
-                confusion += confusion_of(logits, labels)
+                confusion += confusion_of(self._unsoftening(logits), labels)
             position.step += 1
             if self._ranks.is_first and time.monotonic() - said > _PROGRESS_SECONDS:
                 said = time.monotonic()

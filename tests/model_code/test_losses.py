@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from scipy.stats import energy_distance
 from torch.nn import functional
 
-from tally.losses import OrdinalLoss, soft_targets
+from tally.losses import OrdinalLoss
 from tally.mixing import mixes, mixup
 from tally.ranks import seed_all
 from tally.settings import TrainingSettings
@@ -33,22 +33,6 @@ def test_class_weights_multiply_a_photos_loss() -> None:
     weights = torch.tensor([0.5, 1.0, 2.0, 1.0, 0.0])
     theirs = functional.cross_entropy(logits, labels, weights, reduction="none").mean()
     assert OrdinalLoss(TrainingSettings(softening=0), weights)(logits, labels).item() == pytest.approx(theirs.item())
-
-
-def test_soft_targets_fall_with_the_squared_distance() -> None:
-    spread = soft_targets(1.0)
-    by_hand = np.exp([-4.0, -1.0, 0.0, -1.0, -4.0])
-    assert spread[2].numpy() == pytest.approx(by_hand / by_hand.sum())
-    assert spread[0].argmax() == 0
-    assert torch.equal(soft_targets(0.0), torch.eye(5))
-    assert soft_targets(1e-3).diagonal().min() > 0.999
-
-
-@given(st.floats(0.05, 50), st.floats(0, 0.9))
-def test_targets_are_distributions_whose_mode_is_the_label(softening: float, smoothing: float) -> None:
-    targets = soft_targets(softening, smoothing).double()
-    assert targets.sum(1).numpy() == pytest.approx(1, abs=1e-5)
-    assert (targets.argmax(1) == torch.arange(5)).all()
 
 
 def test_the_earth_movers_term_is_half_of_scipys_squared_energy_distance() -> None:

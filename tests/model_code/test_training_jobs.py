@@ -22,6 +22,8 @@ from tally.data.shard_writer import write_split
 from tally.data.shards import Split
 from tally.loader import ValidationPhotos
 from tally.network import build_network
+from tally.settings import TrainingSettings
+from tally.softening import unsoftening
 from tests.model_code.jobs import Job, configure, losses, make_channels, prepared
 
 HOSTS = ("algo-1", "algo-2")
@@ -102,7 +104,8 @@ def test_what_ranks_report_of_validation_is_what_the_exported_model_does(tmp_pat
     network = build_network("resnet18", 0.0)
     network.load_state_dict(load_file(roots[0] / "model" / "weights.safetensors"))
     with torch.inference_mode():
-        logits = network.eval()(torch.from_numpy(np.stack(pixels)))
+        softened = network.eval()(torch.from_numpy(np.stack(pixels)))
+        logits = unsoftening(TrainingSettings())(softened)
     ours = -log_softmax(logits.numpy(), axis=1)[np.arange(len(labels)), labels].mean()
     assert reported == pytest.approx(ours, rel=1e-3)
     calibration = Calibration(**training["calibration"])
