@@ -1,6 +1,5 @@
 """The loss: cross-entropy against labels that may spread to neighbouring counts, and an ordinal term beside it."""
 
-import torch
 from torch import Tensor, nn
 from torch.nn.functional import one_hot
 
