@@ -21,6 +21,9 @@ from pipeline.steps import InvokeStep, JobStep, ProcessingStep, RegisterStep, Tr
 
 CACHE_DAYS = 30
 EVALUATION_FILE = "evaluation.json"
+SHARPNESS_AWARE = "0.05"
+"""Radius of the steps that fine-tune, docs/experiments.md. From random weights nobody measured it, and a head alone has
+no use for it."""
 # Strings of `gate.summary` in evaluation.json that the model package carries on.
 SUMMARY = (
     "verdict",
@@ -97,7 +100,7 @@ class _Graph:
         request = self.requests.training(
             "TrainBaseline",
             hyperparameters=self.hyperparameters(p["BaselineEpochs"])
-            | {"freeze": "backbone" if self.settings.pretrained else "none"},
+            | {"freeze": "backbone" if self.settings.pretrained else "none", "sam": "0"},
             channels=self.channels(preprocess),
             instance_type=p["BaselineInstanceType"],
             instance_count=1,
@@ -232,7 +235,9 @@ class _Graph:
 
     def hyperparameters(self, epochs: Any) -> dict[str, Any]:
         p = self.parameters
+        usual = {"sam": SHARPNESS_AWARE if self.settings.pretrained else "0"}
         return {
+            **{name: value for name, value in usual.items() if name not in self.settings.space.names},
             **self.settings.hyperparameters,
             "backbone": p["Backbone"],
             "image_size": p["ImageSize"].to_string(),

@@ -61,8 +61,9 @@ def export_model(
     """Write the model directory and prove that it computes what the network computes.
 
     The graph holds everything between a letterboxed photo and calibrated probabilities: normalisation, the mirror image
-    where `flip_tta` asks for it, the way back from softened labels, the calibration. Raises TallyError when ONNX Runtime
-    and torch differ by more than TOLERANCE on photos of the validation split, or when `directory` cannot be written.
+    where `flip_tta` asks for it, the way back from softened labels, the calibration. Raises TallyError when ONNX
+    Runtime and torch differ by more than TOLERANCE on photos of the validation split, or when `directory` cannot be
+    written.
     """
     network = network.cpu().to(memory_format=torch.contiguous_format).eval()
     exported = _Probabilities(network, settings, calibration.scaling()).eval()

@@ -249,13 +249,26 @@ def test_hyperband_stops_jobs_itself() -> None:
     }
 
 
-def test_without_pretrained_weights_nothing_is_frozen() -> None:
+def test_without_pretrained_weights_nothing_is_frozen_and_steps_are_plain() -> None:
     definition = build(example_settings(pretrained=False))
     for name in ("TrainBaseline", "Train"):
         assert step(definition, name)["Arguments"]["HyperParameters"]["weights"] == "none"
+        assert step(definition, name)["Arguments"]["HyperParameters"]["sam"] == "0"
     assert step(definition, "TrainBaseline")["Arguments"]["HyperParameters"]["freeze"] == "none"
     ranges = step(definition, "Tune")["Arguments"]["HyperParameterTuningJobConfig"]["ParameterRanges"]
     assert {"Name": "freeze", "Values": ["none"]} in ranges["CategoricalParameterRanges"]
+
+
+def test_what_is_tuned_and_trained_takes_sharpness_aware_steps_unless_told_otherwise() -> None:
+    for settings, expected in ((example_settings(), "0.05"), (example_settings(hyperparameters={"sam": "0.1"}), "0.1")):
+        definition = build(settings)
+        tune = step(definition, "Tune")["Arguments"]["TrainingJobDefinition"]["StaticHyperParameters"]
+        assert tune["sam"] == expected
+        assert step(definition, "Train")["Arguments"]["HyperParameters"]["sam"] == expected
+        assert step(definition, "TrainBaseline")["Arguments"]["HyperParameters"]["sam"] == "0"
+    searched = build(example_settings(search_space=SearchSpace({"sam": Span(0.01, 0.2, logarithmic=True)})))
+    assert "sam" not in step(searched, "Tune")["Arguments"]["TrainingJobDefinition"]["StaticHyperParameters"]
+    assert "Get" in step(searched, "Train")["Arguments"]["HyperParameters"]["sam"]
 
 
 def test_weights_of_ones_own_arrive_as_a_channel() -> None:
