@@ -140,9 +140,9 @@ def table(*, gpu: bool = True) -> dict[str, Parameter]:
         # Names the content of the prefix, so it has no default: same value, same photos, Preprocess from the cache.
         Parameter("InputRevision", None),
         Parameter("Backbone", "resnet18", known=BACKBONES),
-        Parameter("ImageSize", 192, low=32, high=1024),
+        Parameter("ImageSize", 160, low=32, high=1024),
         Parameter("Epochs", 10, low=1, high=10_000),
-        Parameter("Members", 3, low=1, high=16),  # networks that Train trains, which answer together
+        Parameter("Members", 2, low=1, high=16),  # networks that Train trains, which answer together
         Parameter("BaselineEpochs", 5, low=1, high=10_000),
         Parameter("Seed", 0, low=0, high=2**31 - 1),
         Parameter("HpoJobs", 12, low=1, high=750),  # SageMaker's quota of training jobs of a tuning job

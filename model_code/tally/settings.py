@@ -28,7 +28,7 @@ class TrainingSettings:
     """Everything that decides a training run besides the photos; equal settings and photos give equal losses."""
 
     backbone: str = "resnet18"
-    image_size: int = 192
+    image_size: int = 160
     stretch: float = 1.0  # how far the ratio of a photo's sides may be changed to fill the square; 1 keeps it
     weights: str = "none"  # none | pretrained | a file
     freeze: str = "early"  # none | early | all_but_last_stage | backbone, see `network.freeze`

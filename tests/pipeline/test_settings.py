@@ -84,7 +84,7 @@ WRONG_PARAMETERS: list[tuple[dict[str, Any], str]] = [
     ({"Backbone": 18}, "Backbone is 18; it must be one of the 80 that pipeline/parameters.py lists, such as resnet18"),
     ({"Backbone": "resnet19"}, "Backbone is 'resnet19'; .*; did you mean resnet18?"),
     ({"TrainInstanceType": "ml.p3.2xlarge"}, r"is 'ml.p3.2xlarge'; it must be one of: ml\.g4dn"),
-    ({"Backbone": "vit_b_16"}, "ImageSize is 192; with Backbone vit_b_16 it must be 224"),
+    ({"Backbone": "vit_b_16"}, "ImageSize is 160; with Backbone vit_b_16 it must be 224"),
     ({"HpoJobs": 2}, "HpoParallelism is 3; it must be at most HpoJobs, which is 2"),
     ({"TrainInstanceCount": 3}, "TrainInstanceCount is 3: 3 ranks cannot share a batch of 32 photos"),
     (

@@ -1,6 +1,6 @@
 """The Preprocess job: raw photos in; checked, split, shrunk and packed photos out, with a report on the data.
 
-    python -m tally preprocess --image-size 192
+    python -m tally preprocess --image-size 160
 
 Reads processing input `photos`; writes processing outputs `train`, `validation`, `test` and `report`. With several
 instances each does its share of the shards, and the shards are the same bytes whatever their number.
@@ -51,7 +51,7 @@ _CHUNK = 500
 class PreprocessSettings:
     """What a person may set; validated on construction, TallyError names the option."""
 
-    image_size: int = 192
+    image_size: int = 160
     max_pixels: int = MAX_PIXELS
     min_photos: int = 1
     workers: int = 1
