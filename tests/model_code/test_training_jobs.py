@@ -76,11 +76,11 @@ def test_a_job_writes_the_whole_model_directory_and_its_onnx_answers_for_any_bat
 def test_two_ranks_give_the_losses_of_one_with_the_same_global_batch(tmp_path: Path) -> None:
     alone = tmp_path / "alone"
     make_channels(alone)
-    configure(alone, **SGD, **TRIAL, mixup=0, sam=0.05)  # a photo's partner is of its rank's share of the batch
+    configure(alone, **SGD, **TRIAL, mixup=0, sam=0.01)  # a photo's partner is of its rank's share of the batch
     with Job([alone]) as job:
         codes, outputs = job.finish()
     assert codes == [0], outputs
-    roots = two_hosts(tmp_path, **SGD, **TRIAL, mixup=0, sam=0.05)
+    roots = two_hosts(tmp_path, **SGD, **TRIAL, mixup=0, sam=0.01)
     with Job(roots) as job:
         codes, outputs = job.finish()
     assert codes == [0, 0], outputs

@@ -133,6 +133,13 @@ def test_samples_of_the_machine_stay_few_and_go_on_after_a_resumption(tmp_path: 
     assert memory_limit(tmp_path) == 123456789 < machine
 
 
+def test_a_run_that_is_over_at_once_has_a_sample_all_the_same() -> None:
+    with (quick := Utilisation(every=60)):
+        pass
+    ((_, _, memory, _, _),) = quick.state()["samples"]
+    assert memory > 0.01
+
+
 def losses(record: dict[str, Any]) -> list[tuple[float, float]]:
     return [(row["train_loss"], row["validation_loss"]) for row in record["history"]]
 

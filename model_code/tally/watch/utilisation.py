@@ -5,6 +5,7 @@ host. Other hosts are not seen. `torch.cuda.utilization` needs nvidia-ml-py; wit
 are busy is left out, and the record says so.
 """
 
+import contextlib
 import importlib.util
 import os
 import threading
@@ -19,6 +20,7 @@ import torch
 COLUMNS = ("seconds", "cpus", "memory", "gpu", "gpu_memory")
 _KEPT = 240  # samples: with more, each two become one and the pace halves
 _GIB = 2**30
+_UNSEEN = (psutil.Error, OSError, RuntimeError)  # a process ended while it was looked at, or a driver does not answer
 
 
 class Utilisation:
@@ -49,6 +51,10 @@ class Utilisation:
         self._end.set()
         if self._thread:
             self._thread.join()
+            if not self._samples:  # over before the first was due
+                now = time.monotonic()
+                with contextlib.suppress(*_UNSEEN):
+                    self._add(now, now - self._started)
         self._thread = None
 
     def state(self) -> dict[str, Any]:
@@ -75,8 +81,8 @@ class Utilisation:
             now = time.monotonic()
             try:
                 self._add(now, now - last)
-            except (psutil.Error, OSError, RuntimeError):
-                continue  # a process ended while it was looked at, or a driver does not answer: the next sample will do
+            except _UNSEEN:
+                continue  # the next sample will do
             last = now
 
     def _add(self, now: float, passed: float) -> None:
