@@ -192,6 +192,7 @@ def test_the_card_says_how_photos_were_drawn_and_steps_taken(document: dict[str,
     told = TRAINED | {"settings": {**TRAINED["settings"], "sampling": "balanced", "mixup": 0.4, "sam": 0.05}}
     notes = json.loads(card_text(document, told, RECORD, Jobs()))["training_details"]["objective_function"]["notes"]
     assert "Every count came equally often. Every second batch was of photos laid over each other" in notes
+    assert "Answers are turned back from softened labels into probabilities of counts." in notes
     assert "Steps were sharpness-aware (SAM, radius 0.05)." in notes
 
 

@@ -162,10 +162,12 @@ def _kept(settings: Json, training: Json) -> tuple[str, list[tuple[str, Any]]]:
 
 
 def _steps(settings: Json) -> str:
-    """What steps were of, where photos were not taken as they come, and how they were taken where not plainly."""
+    """What differs from plain steps with photos as they come and from what the loss says."""
     ways = ["Every count came equally often."] if settings.get("sampling") == "balanced" else []
     if settings.get("mixup"):
         ways.append(f"Every second batch was of photos laid over each other (mixup, alpha {settings['mixup']}).")
+    if settings.get("softening") or settings.get("label_smoothing"):
+        ways.append("Answers are turned back from softened labels into probabilities of counts.")
     if settings.get("sam"):
         ways.append(f"Steps were sharpness-aware (SAM, radius {settings['sam']}).")
     return "".join(f"{way} " for way in ways)
