@@ -123,6 +123,7 @@ def test_an_interrupt_ends_the_cli_and_what_it_started(cli: Cli) -> None:
     def interrupt() -> None:
         while not cli.lines:
             time.sleep(0.05)
+        time.sleep(0.5)  # to where the next line is awaited: on the way there a signal is not seen before that line
         signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
 
     thread = threading.Thread(target=interrupt)
