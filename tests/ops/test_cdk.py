@@ -126,11 +126,16 @@ def test_an_interrupt_ends_the_cli_and_what_it_started(cli: Cli) -> None:
         time.sleep(0.5)  # to where the next line is awaited: on the way there a signal is not seen before that line
         signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
 
-    thread = threading.Thread(target=interrupt)
-    thread.start()
-    with pytest.raises(KeyboardInterrupt):
-        cli.cdk(SLEEPS="1").deploy()
-    thread.join()
+    # Ignored where a script started us in the background.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        thread = threading.Thread(target=interrupt)
+        thread.start()
+        with pytest.raises(KeyboardInterrupt):
+            cli.cdk(SLEEPS="1").deploy()
+        thread.join()
+    finally:
+        signal.signal(signal.SIGINT, before)
     alive = subprocess.run(["pgrep", "-f", str(cli.folder / "cdk.js")], capture_output=True, text=True)
     assert alive.stdout == ""
 
