@@ -1,5 +1,6 @@
 """Figures of one trained recipe, as if every count were equally frequent."""
 
+import dataclasses
 from typing import Any
 
 import numpy as np
@@ -18,7 +19,8 @@ Floats = npt.NDArray[np.float64]
 
 def of_counts(logits: Floats, settings: TrainingSettings) -> Floats:
     """What the platform takes for logits of counts, `[n, 5]`, where a network has learnt softened labels."""
-    found: Floats = unsoftening(settings)(torch.from_numpy(logits)).numpy()
+    started = dataclasses.replace(settings, weights="pretrained")  # which a trial is told by an option
+    found: Floats = unsoftening(started)(torch.from_numpy(logits)).numpy()
     return found
 
 

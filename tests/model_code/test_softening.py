@@ -66,5 +66,10 @@ def test_no_answer_breaks_it(softening: float) -> None:
 
 
 def test_hard_labels_leave_nothing_to_undo() -> None:
-    assert isinstance(unsoftening(TrainingSettings(softening=0)), nn.Identity)
-    assert isinstance(unsoftening(TrainingSettings(softening=0, label_smoothing=0.1)), Unsoftening)
+    assert isinstance(unsoftening(TrainingSettings(weights="pretrained", softening=0)), nn.Identity)
+    smooth = TrainingSettings(weights="pretrained", softening=0, label_smoothing=0.1)
+    assert isinstance(unsoftening(smooth), Unsoftening)
+
+
+def test_a_network_of_random_weights_is_left_alone() -> None:
+    assert isinstance(unsoftening(TrainingSettings(weights="none")), nn.Identity)

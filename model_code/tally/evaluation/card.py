@@ -166,7 +166,8 @@ def _steps(settings: Json) -> str:
     ways = ["Every count came equally often."] if settings.get("sampling") == "balanced" else []
     if settings.get("mixup"):
         ways.append(f"Every second batch was of photos laid over each other (mixup, alpha {settings['mixup']}).")
-    if settings.get("softening") or settings.get("label_smoothing"):
+    softened = settings.get("softening") or settings.get("label_smoothing")
+    if softened and settings.get("weights", "none") != "none":
         ways.append("Answers are turned back from softened labels into probabilities of counts.")
     if settings.get("sam"):
         ways.append(f"Steps were sharpness-aware (SAM, radius {settings['sam']}).")
