@@ -1,6 +1,5 @@
 """Figures of one trained recipe, as if every count were equally frequent."""
 
-import dataclasses
 from typing import Any
 
 import numpy as np
@@ -12,15 +11,15 @@ from tally.calibration import fit_temperature
 from tally.decoding import DECODINGS, class_columns, decode, figures
 from tally.metrics import balance, confusion_matrix, scalar_metrics
 from tally.settings import TrainingSettings
-from tally.softening import unsoftening
+from tally.softening import Unsoftening, soft_targets
 
 Floats = npt.NDArray[np.float64]
 
 
 def of_counts(logits: Floats, settings: TrainingSettings) -> Floats:
-    """What the platform takes for logits of counts, `[n, 5]`, where a network has learnt softened labels."""
-    started = dataclasses.replace(settings, weights="pretrained")  # which a trial is told by an option
-    found: Floats = unsoftening(started)(torch.from_numpy(logits)).numpy()
+    """Logits of counts, `[n, 5]`, of a network that has learnt softened labels; as the platform has them."""
+    targets = soft_targets(settings.softening, settings.label_smoothing)
+    found: Floats = Unsoftening(targets)(torch.from_numpy(logits)).numpy()
     return found
 
 

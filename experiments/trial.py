@@ -196,7 +196,7 @@ def _train(
                 found.backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
             if ascent:
                 with ascent.uphill():
-                    loss(network(photos), shares).backward()  # type: ignore[no-untyped-call]
+                    loss(network(photos), shares).backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
             if settings.clip_norm:
                 nn.utils.clip_grad_norm_(network.parameters(), settings.clip_norm)
             optimiser.step()

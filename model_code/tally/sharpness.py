@@ -31,9 +31,10 @@ class Ascent:
         to weights that are kept. Gradients that are not finite move nothing: the block's own will show what is wrong.
         Scaled gradients do as well as any.
         """
-        learning = [parameter for parameter in self._network.parameters() if parameter.grad is not None]
-        before = [parameter.detach().clone() for parameter in learning]
-        self._climb(learning)
+        weights = self._network.parameters()
+        gradients = {weight: weight.grad for weight in weights if weight.grad is not None}
+        before = {weight: weight.detach().clone() for weight in gradients}
+        self._climb(gradients)
         norms = {module: module.momentum for module in self._network.modules() if isinstance(module, _BatchNorm)}
         for norm in norms:
             norm.momentum = 0.0
@@ -43,14 +44,13 @@ class Ascent:
             for norm, momentum in norms.items():
                 norm.momentum = momentum
             with torch.no_grad():
-                for parameter, kept in zip(learning, before, strict=True):
-                    parameter.copy_(kept)
+                for weight, kept in before.items():
+                    weight.copy_(kept)
 
     @torch.no_grad()
-    def _climb(self, learning: list[nn.Parameter]) -> None:
+    def _climb(self, gradients: dict[nn.Parameter, Tensor]) -> None:
         """Equation 2 of the paper with p = 2."""
-        gradients: list[Tensor] = [parameter.grad for parameter in learning if parameter.grad is not None]
-        length = self._radius / (nn.utils.get_total_norm(gradients) + 1e-12)
-        for parameter, gradient in zip(learning, gradients, strict=True):
-            parameter.add_((gradient * length).nan_to_num(0.0, 0.0, 0.0))
-            parameter.grad = None
+        length = self._radius / (nn.utils.get_total_norm(gradients.values()) + 1e-12)
+        for weight, gradient in gradients.items():
+            weight.add_((gradient * length).nan_to_num(0.0, 0.0, 0.0))
+            weight.grad = None

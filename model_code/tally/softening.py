@@ -60,8 +60,7 @@ class Unsoftening(nn.Module):
 def unsoftening(settings: TrainingSettings) -> nn.Module:
     """What follows a network that learnt with `settings`: from its logits to those of counts, both float `[n, 5]`.
 
-    Only where it started from pretrained weights: a network that a few epochs made of random ones does not follow
-    its softened labels closely enough to be turned back.
+    Only where it started from pretrained weights (ADR 24).
     """
     if settings.weights != "none" and (settings.softening or settings.label_smoothing):
         return Unsoftening(soft_targets(settings.softening, settings.label_smoothing))

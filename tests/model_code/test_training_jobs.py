@@ -91,7 +91,9 @@ def test_two_ranks_give_the_losses_of_one_with_the_same_global_batch(tmp_path: P
 
 @pytest.mark.e2e
 def test_what_ranks_report_of_validation_is_what_the_exported_model_does(tmp_path: Path) -> None:
-    roots = two_hosts(tmp_path, sync_batchnorm="false")
+    start = tmp_path / "resnet18.pth"
+    torch.save(build_network("resnet18", 0.0).classifier.state_dict(), start)
+    roots = two_hosts(tmp_path, sync_batchnorm="false", weights=start)
     with Job(roots) as job:
         codes, outputs = job.finish()
     assert codes == [0, 0], outputs
@@ -105,7 +107,7 @@ def test_what_ranks_report_of_validation_is_what_the_exported_model_does(tmp_pat
     network.load_state_dict(load_file(roots[0] / "model" / "weights.safetensors"))
     with torch.inference_mode():
         softened = network.eval()(torch.from_numpy(np.stack(pixels)))
-        logits = unsoftening(TrainingSettings())(softened)
+        logits = unsoftening(TrainingSettings(weights=str(start)))(softened)
     ours = -log_softmax(logits.numpy(), axis=1)[np.arange(len(labels)), labels].mean()
     assert reported == pytest.approx(ours, rel=1e-3)
     calibration = Calibration(**training["calibration"])

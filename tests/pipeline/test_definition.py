@@ -1,4 +1,4 @@
-"""The definition itself: the stored copy, the same bytes every time, tokens, and what every job must have."""
+"""The definition itself: the stored copy, the same bytes every time, tokens, and its graph."""
 
 import json
 import operator
@@ -13,28 +13,12 @@ import pytest
 from pipeline import dumps
 from pipeline.checks import model
 from pipeline.checks.expressions import references
-from pipeline.definition import SUMMARY, build
-from pipeline.parameters import CPU_INSTANCES, GPU_INSTANCES
-from pipeline.search import Choice, SearchSpace, Span
+from pipeline.definition import SUMMARY
 from pipeline.settings import PipelineSettings, example_settings
 from pipeline.steps import ProcessingStep, RegisterStep, TrainingStep, TuningStep
-from tests.pipeline.walk import SNAPSHOT, expressions, snapshot, steps
+from tests.pipeline.walk import SNAPSHOT, expressions, request, snapshot, step, steps
 
 ROOT = Path(__file__).resolve().parents[2]
-KEY = example_settings().kms_key
-
-
-def step(definition: dict[str, Any], name: str) -> dict[str, Any]:
-    return next(step for _, step in steps(definition) if step["Name"] == name)
-
-
-def jobs(definition: dict[str, Any]) -> list[dict[str, Any]]:
-    return [step for _, step in steps(definition) if step["Type"] in ("Processing", "Training", "Tuning")]
-
-
-def request(step: dict[str, Any]) -> dict[str, Any]:
-    """The part of a job step's request that says where and how it runs."""
-    return step["Arguments"].get("TrainingJobDefinition", step["Arguments"])
 
 
 def test_the_definition_is_the_stored_one(definition: dict[str, Any]) -> None:
@@ -102,73 +86,6 @@ def test_cdk_tokens_pass_through_intact() -> None:
     ]:
         assert value in text
     assert '"s3:/","${Token[ARTIFACTS_BUCKET' in text
-
-
-# Security: nothing in AWS enforces these, so they are asserted here.
-
-
-@pytest.mark.parametrize("gpu", [True, False])
-def test_every_job_encrypts_its_volumes_and_outputs(gpu: bool) -> None:
-    definition = build(example_settings(gpu=gpu))
-    types = {item["Name"]: item.get("EnumValues") for item in definition["Parameters"]}
-    for job in map(request, jobs(definition)):
-        cluster = job["ProcessingResources"]["ClusterConfig"] if "ProcessingResources" in job else job["ResourceConfig"]
-        outputs = job.get("ProcessingOutputConfig") or job["OutputDataConfig"]
-        assert outputs["KmsKeyId"] == KEY
-        allowed = types[cluster["InstanceType"]["Get"].removeprefix("Parameters.")]
-        # The disks of GPU instances are encrypted by their hardware, and SageMaker refuses a key for them.
-        assert allowed == (CPU_INSTANCES if "VolumeKmsKeyId" in cluster else GPU_INSTANCES)
-        assert cluster.get("VolumeKmsKeyId", KEY) == KEY
-
-
-def test_every_job_carries_the_tags_that_costs_are_counted_by() -> None:
-    tagged = [item["Arguments"].get("Tags") for item in jobs(build(example_settings(tags={"tally": "tally-dev"})))]
-    assert tagged == [[{"Key": "tally", "Value": "tally-dev"}]] * 5
-
-
-def test_every_job_is_isolated_and_encrypts_traffic(definition: dict[str, Any]) -> None:
-    for job in map(request, jobs(definition)):
-        network = job.get("NetworkConfig", job)
-        assert network["EnableNetworkIsolation"] is True
-        assert network["EnableInterContainerTrafficEncryption"] is True
-
-
-def test_every_job_ends_some_day_and_is_tried_again(definition: dict[str, Any]) -> None:
-    assert len(jobs(definition)) == 5
-    for job in jobs(definition):
-        assert request(job)["StoppingCondition"]["MaxRuntimeInSeconds"] <= 24 * 3600
-        retried = {name for policy in job["RetryPolicies"] for name in policy["ExceptionType"]}
-        assert retried >= {
-            "SageMaker.CAPACITY_ERROR",
-            "SageMaker.RESOURCE_LIMIT",
-            "Step.THROTTLING",
-            "Step.SERVICE_FAULT",
-        }
-    tuning = step(definition, "Tune")["Arguments"]
-    assert tuning["HyperParameterTuningJobConfig"]["ResourceLimits"]["MaxRuntimeInSeconds"] == 72 * 3600
-    assert tuning["TrainingJobDefinition"]["RetryStrategy"] == {"MaximumRetryAttempts": 3}
-
-
-def test_jobs_run_in_the_vpc_when_there_is_one(definition: dict[str, Any]) -> None:
-    inside = build(example_settings(subnets=("subnet-1", "subnet-2"), security_group_ids=("sg-1",)))
-    for job in map(request, jobs(inside)):
-        assert job.get("NetworkConfig", job)["VpcConfig"] == {
-            "SecurityGroupIds": ["sg-1"],
-            "Subnets": ["subnet-1", "subnet-2"],
-        }
-    assert "VpcConfig" not in json.dumps(definition)
-
-
-def test_training_runs_on_spot_with_checkpoints_unless_switched_off(definition: dict[str, Any]) -> None:
-    names = ("TrainBaseline", "Tune", "Train")
-    for job in (request(step(definition, name)) for name in names):
-        assert job["EnableManagedSpotTraining"] is True
-        assert job["CheckpointConfig"]["LocalPath"] == "/opt/ml/checkpoints"
-        assert job["StoppingCondition"]["MaxWaitTimeInSeconds"] > job["StoppingCondition"]["MaxRuntimeInSeconds"]
-    for job in (request(step(build(example_settings(spot=False)), name)) for name in names):
-        assert job["EnableManagedSpotTraining"] is False
-        assert "CheckpointConfig" not in job
-        assert "MaxWaitTimeInSeconds" not in job["StoppingCondition"]
 
 
 # The graph
@@ -239,73 +156,6 @@ def test_parameters_declare_closed_sets_and_only_the_revision_has_no_default(def
     assert {f"Parameters.{name}" for name in parameters} <= used
 
 
-def test_hyperband_stops_jobs_itself() -> None:
-    config = step(build(example_settings(tuning_strategy="Hyperband")), "Tune")["Arguments"]
-    tuning = config["HyperParameterTuningJobConfig"]
-    assert (tuning["Strategy"], tuning["TrainingJobEarlyStoppingType"]) == ("Hyperband", "Off")
-    assert tuning["StrategyConfig"]["HyperbandStrategyConfig"] == {
-        "MinResource": 1,
-        "MaxResource": {"Get": "Parameters.HpoEpochs"},
-    }
-
-
-def test_without_pretrained_weights_nothing_is_frozen_and_steps_are_plain() -> None:
-    definition = build(example_settings(pretrained=False))
-    for name in ("TrainBaseline", "Train"):
-        assert step(definition, name)["Arguments"]["HyperParameters"]["weights"] == "none"
-        assert step(definition, name)["Arguments"]["HyperParameters"]["sam"] == "0"
-    assert step(definition, "TrainBaseline")["Arguments"]["HyperParameters"]["freeze"] == "none"
-    ranges = step(definition, "Tune")["Arguments"]["HyperParameterTuningJobConfig"]["ParameterRanges"]
-    assert {"Name": "freeze", "Values": ["none"]} in ranges["CategoricalParameterRanges"]
-
-
-def test_what_is_tuned_and_trained_takes_sharpness_aware_steps_unless_told_otherwise() -> None:
-    for settings, expected in ((example_settings(), "0.05"), (example_settings(hyperparameters={"sam": "0.1"}), "0.1")):
-        definition = build(settings)
-        tune = step(definition, "Tune")["Arguments"]["TrainingJobDefinition"]["StaticHyperParameters"]
-        assert tune["sam"] == expected
-        assert step(definition, "Train")["Arguments"]["HyperParameters"]["sam"] == expected
-        assert step(definition, "TrainBaseline")["Arguments"]["HyperParameters"]["sam"] == "0"
-    searched = build(example_settings(search_space=SearchSpace({"sam": Span(0.01, 0.2, logarithmic=True)})))
-    assert "sam" not in step(searched, "Tune")["Arguments"]["TrainingJobDefinition"]["StaticHyperParameters"]
-    assert "Get" in step(searched, "Train")["Arguments"]["HyperParameters"]["sam"]
-
-
-def test_weights_of_ones_own_arrive_as_a_channel() -> None:
-    definition = build(example_settings(weights_uri="s3://bucket/weights"))
-    for name in ("TrainBaseline", "Tune", "Train"):
-        channels = {item["ChannelName"]: item for item in request(step(definition, name))["InputDataConfig"]}
-        assert set(channels) - {"trials"} == {"train", "validation", "weights"}
-        assert channels["weights"]["DataSource"]["S3DataSource"]["S3Uri"] == "s3://bucket/weights"
-
-
-def test_fixed_hyperparameters_and_a_search_space_reach_every_training_job() -> None:
-    space = SearchSpace({"lr": Span(0.1, 1.0), "emd": Span(1e-9, 1.0, logarithmic=True), "batch_size": Choice((8,))})
-    definition = build(example_settings(hyperparameters={"workers": "0"}, search_space=space))
-    tune = step(definition, "Tune")["Arguments"]
-    assert tune["TrainingJobDefinition"]["StaticHyperParameters"]["workers"] == "0"
-    values = step(definition, "Train")["Arguments"]["HyperParameters"]
-    assert values["workers"] == "0"
-    best = "Steps.Tune.BestTrainingJob.TunedHyperParameters"
-    assert {name: values[name] for name in space.names} == {name: {"Get": f"{best}['{name}']"} for name in space.names}
-    ranges = tune["HyperParameterTuningJobConfig"]["ParameterRanges"]
-    assert {"Name": "batch_size", "Values": ["8"]} in ranges["CategoricalParameterRanges"]
-    assert [(item["MinValue"], item["ScalingType"]) for item in ranges["ContinuousParameterRanges"]] == [
-        ("0.1", "Linear"),
-        ("1e-09", "Logarithmic"),
-    ]
-
-
-def test_a_range_between_whole_numbers_tries_whole_numbers_only() -> None:
-    space = SearchSpace({"lr": Span(0.1, 1), "warmup_epochs": Span(1, 20, logarithmic=True)})
-    tune = step(build(example_settings(search_space=space)), "Tune")["Arguments"]
-    ranges = tune["HyperParameterTuningJobConfig"]["ParameterRanges"]
-    assert ranges["IntegerParameterRanges"] == [
-        {"Name": "warmup_epochs", "MinValue": "1", "MaxValue": "20", "ScalingType": "Logarithmic"}
-    ]
-    assert [item["Name"] for item in ranges["ContinuousParameterRanges"]] == ["lr"]
-
-
 # A misspelt property
 
 
@@ -320,9 +170,9 @@ def test_a_range_between_whole_numbers_tries_whole_numbers_only() -> None:
     ids=lambda value: value if isinstance(value, str) else value.__name__,
 )
 def test_a_misspelt_property_fails_when_the_definition_is_built(kind: Any, path: str) -> None:
-    step = kind("Step", {})
+    made = kind("Step", {})
     with pytest.raises(AttributeError):
-        operator.attrgetter(path)(step.properties)
+        operator.attrgetter(path)(made.properties)
 
 
 def test_an_output_that_a_step_does_not_have_is_named() -> None:

@@ -52,6 +52,21 @@ def steps(definition: dict[str, Any], keys: Keys = ("Steps",)) -> Iterator[tuple
                 yield from steps(definition, (*keys, index, "Arguments", side))
 
 
+def step(definition: dict[str, Any], name: str) -> dict[str, Any]:
+    """The step of that name, wherever it is."""
+    return next(step for _, step in steps(definition) if step["Name"] == name)
+
+
+def jobs(definition: dict[str, Any]) -> list[dict[str, Any]]:
+    """The steps that run containers."""
+    return [step for _, step in steps(definition) if step["Type"] in ("Processing", "Training", "Tuning")]
+
+
+def request(step: dict[str, Any]) -> dict[str, Any]:
+    """The part of a job step's request that says where and how it runs."""
+    return step["Arguments"].get("TrainingJobDefinition", step["Arguments"])
+
+
 def at(value: Any, keys: Keys) -> Any:
     """The value at a path."""
     for key in keys:
