@@ -161,7 +161,7 @@ def _train(
         OrdinalLoss(settings, torch.ones(len(COUNTS))), photos_of if given.balanced_softmax else None, given.bootstrap
     )
     average = averaged(network, settings.ema) if settings.ema else None
-    ascent = Ascent(network, settings.sam) if settings.sam else None
+    ascent = Ascent(network, settings.sam, network.still()) if settings.sam else None
     natural = settings.sampling == "natural"
     order = None if natural else BalancedOrder(train.labels.tolist(), ALONE, settings.seed)
     labels = torch.from_numpy(train.labels)
@@ -191,12 +191,13 @@ def _train(
             for group in optimiser.param_groups:
                 group["lr"] = learning_rate(settings, epoch + step / steps) * group["scale"]
             optimiser.zero_grad(set_to_none=True)
-            with fork_rng([], enabled=ascent is not None):
-                found = loss(network(photos), shares)
-                found.backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
             if ascent:
+                with ascent.level(), fork_rng([]):
+                    found = _pass(network, loss, photos, shares)
                 with ascent.uphill():
-                    loss(network(photos), shares).backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
+                    _pass(network, loss, photos, shares)
+            else:
+                found = _pass(network, loss, photos, shares)
             if settings.clip_norm:
                 nn.utils.clip_grad_norm_(network.parameters(), settings.clip_norm)
             optimiser.step()
@@ -209,6 +210,13 @@ def _train(
     if average:
         network.load_state_dict(average.module.state_dict())
     return network, last
+
+
+def _pass(network: PhotoNetwork, loss: CandidateLoss, photos: Tensor, shares: Tensor) -> Tensor:
+    """Forward and backward; the loss, a scalar."""
+    found = loss(network(photos), shares)
+    found.backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
+    return found
 
 
 def _size(settings: TrainingSettings, start: int | None, epoch: int) -> int:

@@ -78,7 +78,7 @@ class Trainer:
         self._precision = Precision.on(ranks.device, amp=settings.amp)
         self._scaler = self._precision.scaler()
         self._loss = OrdinalLoss(settings, class_weights(train, settings.class_weighting)).to(ranks.device)
-        self._ascent = Ascent(self._network, settings.sam) if settings.sam else None
+        self._ascent = Ascent(self._network, settings.sam, self._network.still()) if settings.sam else None
         self._unsoftening = unsoftening(settings).to(ranks.device)
         self._average = averaged(self._network, settings.ema) if settings.ema else None
         self._loader, self._batches = training_loader(train, settings, ranks)
@@ -162,7 +162,8 @@ class Trainer:
             group["lr"] = lr * group["scale"]
         self._optimiser.zero_grad(set_to_none=True)
         if self._ascent:
-            with fork_rng([self._ranks.device] if self._ranks.device.type == "cuda" else []):
+            devices = [self._ranks.device] if self._ranks.device.type == "cuda" else []
+            with self._ascent.level(), fork_rng(devices):
                 loss, logits = self._pass(photos, shares)
             self.watch.outputs(loss, logits, labels)
             with self._ascent.uphill():

@@ -1,14 +1,17 @@
 """Sharpness-aware steps: where they look for the gradient, and what they leave alone."""
 
+import copy
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 import torch
 from torch import Tensor, nn
 
-from tally.network import PhotoNetwork
+from tally.network import PhotoNetwork, build_network, freeze
 from tally.sharpness import Ascent
 from tally.trainer import Trainer
+from tests.model_code.test_network import FAMILIES
 from tests.model_code.watched import network, splits, trained
 
 PHOTOS = torch.randint(0, 256, (4, 32, 32, 3), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
@@ -56,6 +59,51 @@ def test_a_gradient_without_direction_moves_nothing(gradient: float) -> None:
     layer.weight.grad = torch.tensor([[gradient, 1.0 if gradient else 0.0]])
     with Ascent(layer, radius=0.1).uphill():
         assert torch.equal(layer.weight.nan_to_num(9.0), before)
+
+
+@pytest.mark.parametrize(
+    ("backbone", "what"),
+    [
+        *((backbone, "early") for backbone in (*FAMILIES, "squeezenet1_1", "densenet121", "shufflenet_v2_x0_5")),
+        ("resnet18", "all_but_last_stage"),
+        ("efficientnet_b0", "backbone"),  # whose head drops units in place: of what is kept, too
+    ],
+)
+def test_what_does_not_learn_is_computed_once_and_the_gradients_are_what_they_were(
+    backbone: str, what: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    torch.manual_seed(0)
+    photos = torch.randint(0, 256, (2, 64, 64, 3), dtype=torch.uint8)
+    model = build_network(backbone, dropout=0.5)
+    freeze(model, what, pretrained=True)
+    model.train()
+    computed: list[nn.Module] = []
+    convolve = nn.Conv2d.forward
+
+    def counted(module: nn.Conv2d, given: Tensor) -> Tensor:
+        computed.append(module)
+        return convolve(module, given)
+
+    monkeypatch.setattr(nn.Conv2d, "forward", counted)
+
+    def second_pass(still: Sequence[nn.Module]) -> tuple[list[Tensor], int]:
+        ascent = Ascent(model, 0.01, still)
+        model.zero_grad()
+        for block in (ascent.level(), ascent.uphill()):
+            computed.clear()
+            torch.manual_seed(1)
+            with block:
+                model(photos).square().sum().backward()
+        return [weight.grad for weight in model.parameters() if weight.grad is not None], len(computed)
+
+    before = copy.deepcopy(model.state_dict())
+    expected, all_of_them = second_pass(())
+    model.load_state_dict(before)  # running statistics moved
+    found, some = second_pass(model.still())
+    frozen = sum(isinstance(module, nn.Conv2d) for part in model.still() for module in part.modules())
+    assert (frozen > 0, some) == (True, all_of_them - frozen)
+    assert all(torch.equal(one, other) for one, other in zip(expected, found, strict=True))
+    assert "forward" not in {name for part in model.still() for name in vars(part)}
 
 
 def test_weights_are_back_also_after_an_error() -> None:
