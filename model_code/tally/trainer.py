@@ -32,7 +32,7 @@ from tally.metrics import confusion_metrics
 from tally.mixing import mixes, mixup
 from tally.network import PhotoNetwork
 from tally.optimiser import class_weights, learning_rate, make_optimiser
-from tally.outcome import EpochResult, Outcome
+from tally.outcome import EpochResult, Outcome, as_good
 from tally.precision import Precision
 from tally.ranks import Ranks, seed_all
 from tally.settings import TrainingSettings
@@ -87,7 +87,6 @@ class Trainer:
         if isinstance(self._model, DistributedDataParallel):
             self.watch.attach(self._model)
         self._history: list[EpochResult] = []
-        self._best: tuple[float, float] = (-1.0, 0.0)  # accuracy, minus loss
         self._best_epoch = -1
         self._best_network: dict[str, Tensor] = {}
 
@@ -205,10 +204,12 @@ class Trainer:
         self._check_finite("validation", validation_loss, position.epoch)
         self.watch.end(validation_confusion)
         validation = confusion_metrics(validation_confusion.numpy())
-        merit = (validation.accuracy, -validation_loss)
-        if merit > self._best:
-            self._best, self._best_epoch = merit, position.epoch
+        most = max([validation.accuracy, *(result.validation_accuracy for result in self._history)])
+        if as_good(validation.accuracy, most, int(validation_confusion.sum())):
+            self._best_epoch, best_accuracy = position.epoch, validation.accuracy
             self._best_network = {name: value.cpu().clone() for name, value in self._judged.state_dict().items()}
+        else:
+            best_accuracy = self._history[self._best_epoch].validation_accuracy
         last = position.epoch + (len(self._batches) - 1) / len(self._batches)
         result = EpochResult(
             epoch=position.epoch,
@@ -223,7 +224,7 @@ class Trainer:
             photos_per_second=photos / max(position.seconds, 1e-9),
             lr=learning_rate(self._settings, last),
             seconds=position.seconds,
-            best_validation_accuracy=self._best[0],
+            best_validation_accuracy=best_accuracy,
         )
         self._history.append(result)
         return result
@@ -241,8 +242,10 @@ class Trainer:
         return self._average.module if self._average else self._network
 
     def _patience_is_over(self) -> bool:
-        waited = len(self._history) - 1 - self._best_epoch
-        return bool(self._settings.patience and self._history and waited >= self._settings.patience)
+        if not (self._settings.patience and self._history):
+            return False
+        peak = max(self._history, key=lambda result: (result.validation_accuracy, -result.validation_loss))
+        return len(self._history) - 1 - peak.epoch >= self._settings.patience
 
     def _save(self, position: Position) -> None:
         """Write a checkpoint on rank 0; sums are over all ranks, since any number of ranks may go on from it."""
@@ -260,7 +263,7 @@ class Trainer:
                     "optimiser": self._optimiser.state_dict(),
                     "scaler": self._scaler.state_dict(),
                     "history": [asdict(result) for result in self._history],
-                    "best": {"merit": self._best, "epoch": self._best_epoch, "network": self._best_network},
+                    "best": {"epoch": self._best_epoch, "network": self._best_network},
                     "watch": watched,
                 }
             )
@@ -277,7 +280,7 @@ class Trainer:
         self._optimiser.load_state_dict(state["optimiser"])
         self._scaler.load_state_dict(state["scaler"])
         self._history = [EpochResult(**result) for result in state["history"]]
-        self._best, self._best_epoch = tuple(state["best"]["merit"]), state["best"]["epoch"]
+        self._best_epoch = state["best"]["epoch"]
         self._best_network = state["best"]["network"]
         self.watch.go_on_from(state.get("watch"))
         position = Position(**state["position"])

@@ -35,7 +35,7 @@ class Epoch(Protocol):
 
 @dataclass(frozen=True)
 class Trial:
-    """One training job of a search. `objective` is its best validation accuracy; None: it never finished an epoch.
+    """One training job of a search. `objective` is the validation accuracy of its best epoch; None: it finished none.
 
     `ended` is `completed`, `stopped` (asked to: early stopping, spot capacity, a time limit), `failed: REASON`, or
     `broken off` when nothing was written at its end. `wrote` is when that was, in seconds since 1970.

@@ -11,7 +11,7 @@ from tally.html import chart
 from tally.importance import FEWEST_TRIALS, Importance, importances, is_choice, is_logarithmic, varied
 from tally.trials import COMPLETED, Trial, Trials
 
-_OBJECTIVE = "best validation accuracy"
+_OBJECTIVE = "validation accuracy"
 _AXIS = f"{_OBJECTIVE}, share"
 _INK, _SOFT, _WARN = "#1c2430", "#5b6776", "#9a6700"
 _SIZE = {"width": 4.6, "height": 2.8}  # as the other charts of the report: two beside each other, one on a phone

@@ -169,7 +169,7 @@ def test_the_view_shows_every_trial_with_how_it_ended() -> None:
     assert view is not None
     assert view.columns == (
         "trial",
-        "best validation accuracy",
+        "validation accuracy",
         "ended",
         "epochs",
         "minutes",
@@ -184,7 +184,7 @@ def test_the_view_shows_every_trial_with_how_it_ended() -> None:
     for drawing in (view.progress, view.importance_chart, *view.scatters):
         assert drawing is not None
         assert "<svg" in drawing
-        assert "best validation accuracy, share" in drawing or "share of the explained variance" in drawing
+        assert "validation accuracy, share" in drawing or "share of the explained variance" in drawing
 
 
 def test_the_training_report_has_the_search_only_where_there_was_one(tmp_path: Path) -> None:

@@ -74,7 +74,7 @@ def overfitting(run: Run) -> Finding | None:
         setting, value = "crop_scale", "0.5"
     elif settings["dropout"] < 0.4:
         setting, value = "dropout", "0.4"
-    because = "photos vary more or weights less; more photos help most. The kept weights are of the best epoch"
+    because = "photos vary more or weights less; more photos help most"
     return Finding("overfitting", "problem" if gap > _WIDE_GAP else "hint", evidence, setting, value, because)
 
 

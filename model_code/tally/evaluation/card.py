@@ -152,7 +152,7 @@ def _kept(settings: Json, training: Json) -> tuple[str, list[tuple[str, Any]]]:
     history, best, ensemble = training.get("history") or [], training.get("best_epoch", -1), training.get("ensemble")
     epochs = len(history) or settings.get("epochs", "?")
     by_epoch = [(f"best epoch: {name}", history[best].get(name)) for name in _VALIDATION if 0 <= best < len(history)]
-    usual = "the weights of the epoch with the best validation accuracy were kept"
+    usual = "the last epoch at most a standard error less accurate on validation than the most accurate one was kept"
     if not ensemble:
         return f"{epochs} epochs; {usual}.", by_epoch
     words = f"An ensemble of {len(ensemble['members'])} networks, the mean of their logits; of each {usual}."
