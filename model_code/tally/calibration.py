@@ -67,8 +67,7 @@ class ConfidenceCurve(nn.Module):
     """Gives the answer's probability the value of a rising curve; the other counts share the rest as they did.
 
     The curve is straight between `knots`, pairs of a confidence before and after, the first at 0 and the last at 1. The
-    answer stays the most probable count. Where the curve wants so little for it that another would lead, it gets half
-    of what is missing, and the counts that still would lead give what is above it to the smaller ones.
+    answer stays the most probable count.
     """
 
     before: Tensor
@@ -89,18 +88,8 @@ class ConfidenceCurve(nn.Module):
         others = probabilities.clamp(min=_LEAST).scatter(1, answer, 0.0)
         others = others / others.sum(1, keepdim=True)
         runner_up = others.amax(1, keepdim=True)
-        leads = runner_up / (1 + runner_up) + _LEAD  # what the answer needs if all others keep their odds
-        own = torch.maximum(wanted, (wanted.clamp(min=1 / len(COUNTS) + _LEAD) + leads) / 2)
-        return _capped(others * (1 - own), own - _LEAD).scatter(1, answer, own)
-
-
-def _capped(shares: Tensor, cap: Tensor) -> Tensor:
-    """`shares` `[n, 5]` of 0 and more, none above `cap` `[n, 1]`: what is cut off goes to the smaller by size."""
-    for _ in range(len(COUNTS) - 2):  # each pass brings one more to the cap, and four of them have room for all
-        smaller = torch.where(shares < cap, shares, torch.zeros_like(shares))
-        cut = (shares - cap).clamp(min=0).sum(1, keepdim=True)
-        shares = torch.minimum(shares, cap) + smaller * (cut / smaller.sum(1, keepdim=True).clamp(min=_LEAST))
-    return torch.minimum(shares, cap)
+        own = torch.maximum(wanted, runner_up / (1 + runner_up) + _LEAD)
+        return (others * (1 - own)).scatter(1, answer, own)
 
 
 @dataclass(frozen=True)

@@ -88,37 +88,20 @@ def test_scaling_keeps_the_answer_and_the_odds_of_the_others(
     logits=arrays(np.float32, (3, 5), elements=st.floats(-100, 100, width=32)),
     heights=st.lists(st.floats(0, 1), min_size=4, max_size=4),
 )
-def test_the_curve_rises_and_keeps_the_answer_and_the_odds_of_counts_below_it(
-    logits: np.ndarray, heights: list[float]
-) -> None:
+def test_the_curve_rises_keeps_the_answer_and_the_odds_of_the_others(logits: np.ndarray, heights: list[float]) -> None:
     places, heights = [0.0, 0.3, 0.5, 1.0], sorted(heights)
     plain = torch.from_numpy(logits).softmax(1)
     found = ConfidenceCurve(list(zip(places, heights, strict=True)))(plain)
     assert torch.allclose(found.sum(1), torch.ones(3), atol=1e-5)
     answer = plain.argmax(1, keepdim=True)
-    own = found.gather(1, answer)
-    assert (own == found.amax(1, keepdim=True)).all()
-    assert ((found == own).sum(1) == 1).all(), "alone at the top"
+    assert (found.gather(1, answer) == found.amax(1, keepdim=True)).all()
     wanted = np.interp(plain.amax(1).numpy(), places, heights)
-    before, after = plain.scatter(1, answer, 0.0), found.scatter(1, answer, 0.0)
-    runner_up = (before.amax(1) / before.sum(1).clamp(min=1e-12)).numpy()
-    leads = runner_up / (1 + runner_up)
-    # Where the answer would not lead: half of what it takes, from the least that can lead.
-    expected = np.where(wanted > leads, wanted, (np.maximum(wanted, 0.2) + leads) / 2)
-    clear = before.sum(1).numpy() > 1e-3
-    assert own[:, 0].numpy()[clear] == pytest.approx(expected[clear], abs=2e-3)
-    below = (after < own - 2e-3) & torch.from_numpy(clear)[:, None]
-    odds = (after / before.clamp(min=1e-30)).masked_fill(~(below & (before > 1e-6)), torch.nan)
-    spread = torch.nan_to_num(odds / odds.nanmean(1, keepdim=True), nan=1.0)
-    torch.testing.assert_close(spread, torch.ones_like(spread), rtol=1e-3, atol=1e-3)
-
-
-def test_an_answer_that_is_hardly_ever_right_is_said_so() -> None:
-    """Two counts are as good as even; the answer is right in 1 of 10 cases, the other in all others."""
-    curve = ConfidenceCurve([(0.0, 0.1), (0.6, 0.1), (1.0, 1.0)])
-    (found,) = curve(torch.tensor([[0.46, 0.45, 0.06, 0.02, 0.01]]))
-    # 0.45 of the 0.54 that are left: 0.8333 / 1.8333 leads, so (0.201 + 0.4555) / 2, and the rest by their size.
-    assert found.tolist() == pytest.approx([0.3283, 0.3273, 0.2296, 0.0765, 0.0383], abs=2e-4)
+    rest, before = (found.scatter(1, answer, 0.0), plain.scatter(1, answer, 0.0))
+    lifted = found.amax(1).numpy() > wanted + 1e-5
+    assert found.amax(1).numpy()[~lifted] == pytest.approx(wanted[~lifted], abs=1e-4)
+    assert (found.amax(1) - rest.amax(1)).numpy()[lifted] == pytest.approx(0, abs=3e-3), "no more than it takes to lead"
+    clear = before.sum(1) > 1e-3
+    torch.testing.assert_close(rest[clear] * before.sum(1)[clear, None], before[clear] * rest.sum(1)[clear, None])
 
 
 def test_the_curve_mends_what_no_temperature_and_no_bias_can() -> None:
