@@ -92,9 +92,12 @@ class Jobs:
         self.code = code_version(image)
 
     def preprocess(self, photos: Mapping[str, Path], image_size: int, on_line: OnLine) -> Splits:
-        """Check, split and pack `photos` (name below the prefix -> file), as the pipeline's first step does."""
-        listing = [[name, (found := path.stat()).st_size, found.st_mtime_ns] for name, path in photos.items()]
-        key = self.key("preprocess", listing, image_size)
+        """Check, split and pack `photos` (name below the prefix -> file), as the pipeline's first step does.
+
+        They are known by name and content: a copy with other times is the same photos, which hours of training hang on.
+        """
+        contents = {name: file_digest(path, "sha256") for name, path in photos.items()}
+        key = self.key("preprocess", contents, image_size)
         folder = self.folder / f"photos-{key}"
         splits = Splits(folder / "tree" / "processing" / "output", key)
         if (folder / _DONE).exists():

@@ -17,7 +17,7 @@ import pytest
 from benchmarks import recipes
 from benchmarks.recipes_bench import Bench, Choices
 from benchmarks.recipes_figures import TARGETS, Spread, claims
-from benchmarks.recipes_jobs import Jobs, Splits, Trained
+from benchmarks.recipes_jobs import Splits, Trained
 from benchmarks.recipes_progress import Progress
 from benchmarks.recipes_report import table
 from benchmarks.recipes_settings import (
@@ -28,8 +28,6 @@ from benchmarks.recipes_settings import (
     one_epoch,
     plain,
 )
-from local.errors import LocalError
-from local.stopping import StopSignal
 from tally.settings import TrainingSettings
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -210,29 +208,6 @@ def test_later_seeds_go_by_the_pace_of_whole_trainings() -> None:
     for seed in (0, 1):
         bench.train_plain(seed, 100, Splits(Path(), "key"), later=0)
     assert jobs.epochs == [1, 11, 11]
-
-
-@pytest.mark.parametrize("damage", ["", "{}", "[]", '{"settings": {}, "best_epoch": 0}'])
-def test_damage_to_what_is_kept_of_a_training_names_the_folder_to_delete(tmp_path: Path, damage: str) -> None:
-    jobs = Jobs(tmp_path, StopSignal())
-    folder = tmp_path / f"training-{jobs.key('train', {}, 'photos', None)}"
-    (folder / "tree" / "model").mkdir(parents=True)
-    for name, content in {"done.json": "{}", "attempts.jsonl": "", "tree/model/training.json": damage}.items():
-        (folder / name).write_text(content)
-    with pytest.raises(LocalError, match=f"training in {re.escape(str(folder))} is damaged .*; delete that folder"):
-        jobs.train("seed 0", {}, Splits(tmp_path, "photos"), None, print)
-
-
-@pytest.mark.parametrize("damage", ["{}", "[]", '{"models": {}}'])
-def test_damage_to_what_is_kept_of_an_evaluation_names_the_folder_to_delete(tmp_path: Path, damage: str) -> None:
-    jobs = Jobs(tmp_path, StopSignal())
-    folder = tmp_path / f"evaluation-{jobs.key('evaluate', [], {}, 'photos')}"
-    written = folder / "tree" / "processing" / "output" / "evaluation" / "evaluation.json"
-    written.parent.mkdir(parents=True)
-    written.write_text(damage)
-    (folder / "done.json").write_text("{}")
-    with pytest.raises(LocalError, match=f"evaluation in {re.escape(str(folder))} is damaged; delete that folder"):
-        jobs.evaluate([], Splits(tmp_path, "photos"), {}, print)
 
 
 # What must hold
