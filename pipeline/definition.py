@@ -154,6 +154,7 @@ class _Graph:
         p = self.parameters
         found = champion.properties.Outputs
         options = {
+            "weighting": p["GateWeighting"],
             "alpha": p["GateAlpha"].to_string(),
             "champion-name": found["champion_name"],
             "max-macro-f1-drop": p["MaxMacroF1Drop"].to_string(),

@@ -157,6 +157,7 @@ def table(*, gpu: bool = True) -> dict[str, Parameter]:
         Parameter("TrainInstanceCount", 2, low=1, high=100),
         Parameter("EvaluateInstanceType", "ml.m5.xlarge", choices=cpu),
         # As `tally.gate.GateSettings` takes them; a test compares.
+        Parameter("GateWeighting", "photos", choices=("photos", "counts")),  # what weighs the same in the gain
         Parameter("GateAlpha", 0.05, low=0, high=1, inside=True),
         Parameter("GainThatMatters", 0.02, low=0, high=1, inside=True),
         Parameter("MaxMacroF1Drop", 0.0, low=0, high=1),

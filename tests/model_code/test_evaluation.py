@@ -207,6 +207,20 @@ def test_settings_reach_the_gate(tmp_path: Path) -> None:
     assert gate["reason"].startswith("Guard rail broken: latency_ms")
 
 
+def test_counts_can_weigh_alike(tmp_path: Path) -> None:
+    job = make_job(tmp_path, GOOD)
+    by_counts = job.run("--weighting", "counts")
+    gate, models = by_counts["gate"], by_counts["models"]
+    old, new = (models[name]["balanced"]["accuracy"] for name in ("champion", "challenger"))
+    assert (gate["weighting"], gate["test"]) == ("counts", "class-balanced")
+    assert gate["gain"] == pytest.approx(new - old)
+    page = (job.output / "evaluation.html").read_text(encoding="utf-8")
+    assert "Gain, class-balanced" in page
+    assert "p (class-balanced test)" in page
+    assert "points of class-balanced accuracy" in page
+    assert "gain in class-balanced accuracy over" in by_counts["model_card"]
+
+
 def test_a_worse_challenger_is_rejected_on_the_page_too(tmp_path: Path) -> None:
     job = make_job(tmp_path, {"challenger": 0.3, "champion": 0.9, "baseline": 0.5}, photos_a_group=1)
     gate = job.run("--max-macro-f1-drop", "1", "--max-recall-drop", "1", "--max-rmse-increase", "4")["gate"]

@@ -94,6 +94,7 @@ def test_the_gate_parameters_default_to_the_gates_own_values(definition: dict[st
     defaults = {item["Name"]: item.get("DefaultValue") for item in definition["Parameters"]}
     gate = GateSettings()
     assert {
+        "weighting": defaults["GateWeighting"],
         "alpha": defaults["GateAlpha"],
         "gain_that_matters": defaults["GainThatMatters"],
         "max_macro_f1_drop": defaults["MaxMacroF1Drop"],
@@ -111,11 +112,15 @@ GATE = {
     "MaxRmseIncrease": "max_rmse_increase",
     "LatencyBudgetMs": "latency_budget_ms",
 }
-WHERE = [(name, value) for name in GATE for value in (-1e-9, 0.0, 1e-9, 0.5, 1.0, 1 + 1e-9, 4.0, 4 + 1e-9, 1e9)]
+WHERE: list[tuple[str, str | float]] = [
+    (name, value) for name in GATE for value in (-1e-9, 0.0, 1e-9, 0.5, 1.0, 1 + 1e-9, 4.0, 4 + 1e-9, 1e9)
+]
+GATE["GateWeighting"] = "weighting"
+WHERE += [("GateWeighting", value) for value in ("photos", "counts", "groups", "")]
 
 
 @pytest.mark.parametrize(("name", "value"), WHERE, ids=lambda value: str(value))
-def test_a_gate_parameter_is_refused_exactly_where_the_gate_would_refuse_it(name: str, value: float) -> None:
+def test_a_gate_parameter_is_refused_exactly_where_the_gate_would_refuse_it(name: str, value: str | float) -> None:
     def accepts(take: Callable[[], object], error: type[Exception]) -> bool:
         try:
             take()
@@ -123,7 +128,7 @@ def test_a_gate_parameter_is_refused_exactly_where_the_gate_would_refuse_it(name
             return False
         return True
 
-    by_gate = accepts(lambda: GateSettings(**{GATE[name]: value}), TallyError)
+    by_gate = accepts(lambda: GateSettings(**{GATE[name]: value}), TallyError)  # type: ignore[arg-type]
     assert accepts(lambda: table()[name].check(value), ValueError) == by_gate
 
 

@@ -7,6 +7,7 @@ import math
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from tally.gate import MEASURES
 from tally.labels import COUNTS
 
 Json = Mapping[str, Any]
@@ -91,7 +92,8 @@ def _details(model: Json, document: Json) -> Iterator[Json]:
         }
     gate = document["gate"]
     low, high = gate["gain_interval"]
-    notes = {"gain": f"accuracy gain over {document['champion_name']}, interval {low:.4f} to {high:.4f}"}
+    measure = MEASURES[gate["weighting"]]
+    notes = {"gain": f"gain in {measure} over {document['champion_name']}, interval {low:.4f} to {high:.4f}"}
     yield {
         "name": "Gate",
         "metric_data": [

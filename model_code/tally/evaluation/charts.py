@@ -5,7 +5,7 @@ from markupsafe import Markup
 
 from tally.evaluation.assessment import Assessment
 from tally.evaluation.sources import SourceCheck
-from tally.gate import Verdict
+from tally.gate import MEASURES, Verdict
 from tally.gate.power import power
 from tally.html import chart, short
 from tally.labels import COUNTS
@@ -19,7 +19,8 @@ SOURCES = 12
 def gain_chart(verdict: Verdict) -> Markup:
     """The gain with its interval against no gain and against the smallest one this test set would show."""
     low, high = (100 * side for side in verdict.gain_interval)
-    with chart("Gain in accuracy over the champion", "points of accuracy", "", width=WIDTH, height=1.6) as drawing:
+    measure = MEASURES[verdict.weighting]
+    with chart(f"Gain in {measure} over the champion", f"points of {measure}", "", width=WIDTH, height=1.6) as drawing:
         axes = drawing.axes
         axes.axvline(0, color=SOFT, linewidth=1)
         axes.axvspan(0, 100 * verdict.smallest_detectable_gain, color=WARN, alpha=0.12, linewidth=0)
@@ -32,14 +33,17 @@ def gain_chart(verdict: Verdict) -> Markup:
     return drawing.svg
 
 
-def power_chart(verdict: Verdict, discordant: float) -> Markup:
-    """Chance to see a true gain on this test set; `discordant`: the share of photos that one model alone has right."""
+def power_chart(verdict: Verdict) -> Markup:
+    """Chance to see a true gain on this test set."""
     smallest = verdict.smallest_detectable_gain
     reach = min(1.0, 1.5 * max(smallest, verdict.gain, verdict.gain_that_matters))
     gains = np.linspace(0.0005, reach, 200)
-    chances = [power(gain, verdict.effective_photos, discordant, verdict.alpha) for gain in gains]
+    chances = [power(gain, verdict.effective_photos, verdict.discordance, verdict.alpha) for gain in gains]
     with chart(
-        "What this test set can show", "true gain in accuracy (points)", "power (chance to see it)", width=WIDTH
+        "What this test set can show",
+        f"true gain in {MEASURES[verdict.weighting]} (points)",
+        "power (chance to see it)",
+        width=WIDTH,
     ) as drawing:
         axes = drawing.axes
         axes.plot(100 * gains, chances, color=INK)

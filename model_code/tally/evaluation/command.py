@@ -24,7 +24,7 @@ from tally.evaluation.scoring import Scored, Truth, latencies, score
 from tally.evaluation.sources import SourceCheck, check_sources
 from tally.evaluation.split_check import check_split
 from tally.evaluation.unpack import unpack_model
-from tally.gate import GateSettings, Pairs, Verdict, decide
+from tally.gate import MEASURES, GateSettings, Pairs, Verdict, decide
 from tally.labels import COUNTS
 from tally.paths import MlPaths
 
@@ -107,6 +107,12 @@ def _parse(argv: list[str]) -> tuple[argparse.Namespace, GateSettings]:
     for name, text in help_texts.items():
         flag, default = f"--{name.replace('_', '-')}", getattr(defaults, name)
         parser.add_argument(flag, type=float, default=default, help=f"{text} (default {default:g})")
+    parser.add_argument(
+        "--weighting",
+        choices=sorted(MEASURES),
+        default=defaults.weighting,
+        help="what weighs the same in the gain: photos as they come, or counts, each together (default photos)",
+    )
     parser.add_argument("--champion-name", required=True, help="who the champion is: a model package, or baseline")
     parser.add_argument("--seed", type=int, default=0, help="of the bootstrap (default 0)")
     for name, text in _JOBS.items():
@@ -114,7 +120,7 @@ def _parse(argv: list[str]) -> tuple[argparse.Namespace, GateSettings]:
     arguments = parser.parse_args(argv)
     if arguments.seed < 0:
         raise TallyError(f"--seed is {arguments.seed}; it must not be negative")
-    settings = GateSettings(**{name: getattr(arguments, name) for name in help_texts})
+    settings = GateSettings(**{name: getattr(arguments, name) for name in ("weighting", *help_texts)})
     if arguments.champion_name == BASELINE:
         # Recall guards keep what users of a model in service have. A baseline serves nobody, and one that always gives
         # the same answer has a perfect recall that no good model reaches.
@@ -150,7 +156,7 @@ def _doubts(verdict: Verdict, sources: SourceCheck) -> tuple[str, ...]:
             f"{100 * sources.raw.alone:.1f}% (class-balanced {100 * sources.balanced.alone:.1f}%), and "
             + (why if low <= 0 else "the test set has too few groups to tell the challenger from it")
         )
-    if verdict.gain * verdict.group_gain < 0:
+    if verdict.weighting == "photos" and verdict.gain * verdict.group_gain < 0:
         found.append(
             f"over photos the gain is {100 * verdict.gain:+.1f} points, in the mean of the groups "
             f"{100 * verdict.group_gain:+.1f}: large groups and small ones differ; the gate judges photos"

@@ -16,7 +16,6 @@ from tally.evaluation.bootstrap import Interval
 from tally.evaluation.document import Evaluation, group_table
 from tally.evaluation.orders import DECISIONS, FAIL_PROBABILITY, PASS_PROBABILITY, SITUATIONS
 from tally.gate import Guard
-from tally.gate.power import discordance
 from tally.html import data_uri, write_report
 from tally.labels import COUNTS
 from tally.metrics import SCALARS
@@ -94,7 +93,7 @@ def _charts(evaluation: Evaluation, studies: Mapping[str, Study]) -> dict[str, A
     verdict, models = evaluation.verdict, evaluation.assessments
     return {
         "gain": charts.gain_chart(verdict),
-        "power": charts.power_chart(verdict, discordance(evaluation.pairs)),
+        "power": charts.power_chart(verdict),
         "confusions": [charts.confusion_chart(model) for model in models.values() if model.study],
         "sources": charts.source_chart(evaluation.sources),
         "reliability": [confidence_charts.reliability_chart(models[name], study) for name, study in studies.items()],

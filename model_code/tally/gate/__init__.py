@@ -2,7 +2,7 @@
 
 from tally.gate.guards import Guard
 from tally.gate.pairs import Pairs
-from tally.gate.settings import GateSettings
+from tally.gate.settings import MEASURES, GateSettings
 from tally.gate.verdict import Verdict, decide
 
-__all__ = ["GateSettings", "Guard", "Pairs", "Verdict", "decide"]
+__all__ = ["MEASURES", "GateSettings", "Guard", "Pairs", "Verdict", "decide"]

@@ -2,7 +2,8 @@
 
 Sources: McNemar 1947; exact and mid-p: Fagerland, Lydersen, Laake 2013, "The McNemar test for binary matched-pairs
 data", BMC Med. Res. Methodol. 13:91; clustered: Obuchowski 1998, "On the comparison of correlated proportions for
-clustered data", Statistics in Medicine 17:1495-1507. Why hers: docs/adr/0016-the-gate-tests-the-gain-it-shows.md.
+clustered data", Statistics in Medicine 17:1495-1507. Why hers: docs/adr/0016-the-gate-tests-the-gain-it-shows.md;
+with weights: docs/adr/0026-the-gate-can-weigh-counts-alike.md.
 """
 
 from dataclasses import dataclass
@@ -16,8 +17,8 @@ from tally.gate.pairs import Pairs
 
 @dataclass(frozen=True)
 class Evidence:
-    """`name` is "exact" or "clustered"; `statistic` is a chi-squared with 1 degree of freedom, for comparison with
-    published values: p comes from exact distributions."""
+    """`name` is "exact", "clustered" or "class-balanced"; `statistic` is a chi-squared with 1 degree of freedom, for
+    comparison with published values: p comes from exact distributions."""
 
     name: str
     statistic: float
@@ -26,8 +27,10 @@ class Evidence:
 
 
 def mcnemar(pairs: Pairs) -> Evidence:
-    """Exact when every group has one photo, clustered as soon as any has more."""
-    return clustered(pairs.differences) if pairs.clustered else exact(int(pairs.b.sum()), int(pairs.c.sum()))
+    """Exact when every group has one photo, clustered as soon as any has more, class-balanced where photos weigh."""
+    if pairs.weighed:
+        return balanced(pairs.differences)
+    return exact(int(pairs.b.sum()), int(pairs.c.sum())) if pairs.alone else clustered(pairs.differences)
 
 
 def exact(b: int, c: int) -> Evidence:
@@ -75,6 +78,36 @@ def clustered(differences: npt.ArrayLike) -> Evidence:
     sums = total - 2 * np.arange(total + 1)
     above, at = float(flipped[sums > observed].sum()), float(flipped[sums == observed].sum())
     return Evidence("clustered", obuchowski(values), p_value=min(1.0, 2 * (above + at)), mid_p=min(1.0, 2 * above + at))
+
+
+def balanced(differences: npt.ArrayLike) -> Evidence:
+    """`clustered` for d_k that are sums of weights, not whole numbers.
+
+    They are rounded to a thousandth of a photo, coarser only where their sum would have more than `_GRID` steps. The
+    distribution of the sum is the product of their characteristic functions, cos(d_k t), turned back by an FFT. That is
+    right to 1e-12; smaller p are bounded by the least there can be, that all groups with a difference agree.
+    """
+    values = np.asarray(differences, dtype=np.float64)
+    statistic, total = obuchowski(values), float(np.abs(values).sum())
+    if not total:
+        return Evidence("class-balanced", statistic, p_value=1.0, mid_p=1.0)
+    steps = np.rint(values * min(1000.0, max(1.0, _GRID // total))).astype(np.int64)  # whole numbers keep their ties
+    length = int(np.abs(steps).sum()) + 1  # of the sums -length + 1, -length + 3, ..., length - 1
+    turn = np.arange(length // 2 + 1)
+    waves = np.ones(len(turn))
+    for size, groups in zip(*np.unique(np.abs(steps), return_counts=True), strict=True):
+        waves *= np.cos(np.pi * ((size * turn) % (2 * length)) / length) ** groups
+    # Sum s has its place at (s + length - 1) / 2: a shift by half of the length, turned as every wave is.
+    shift = np.exp(-1j * np.pi * ((turn * (length - 1)) % (2 * length)) / length)
+    chances = np.fft.irfft(waves * shift, length)
+    sums, observed = 2 * np.arange(length) - length + 1, abs(int(steps.sum()))
+    above, at = float(chances[sums > observed].sum()), float(chances[sums == observed].sum())
+    least = 2.0 ** (1 - int(np.count_nonzero(steps)))
+    p_value = min(1.0, max(2 * (above + at), least))
+    return Evidence("class-balanced", statistic, p_value, mid_p=min(p_value, max(2 * above + at, least / 2)))
+
+
+_GRID = 2**20
 
 
 def _flipped(sizes: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:

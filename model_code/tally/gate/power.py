@@ -34,18 +34,18 @@ def gain_interval(pairs: Pairs, alpha: float) -> tuple[float, float]:
 
 
 def discordance(pairs: Pairs) -> float:
-    """Share of photos that exactly one model gets right, with Agresti & Min's half photos, so never 0."""
-    return (int(pairs.b.sum() + pairs.c.sum()) + 1) / (pairs.photos + 2)
+    """Share of photos, by weight, that exactly one model gets right, with Agresti & Min's half photos, so never 0."""
+    return float(pairs.b.sum() + pairs.c.sum() + 1) / (pairs.photos + 2)
 
 
 def effective_photos(pairs: Pairs) -> float:
     """How many independent photos the test is worth: n for exact, fewer when photos of a group agree.
 
     The number with which McNemar's variance of the gain, discordance / n, equals the one in Obuchowski's denominator,
-    sum d_k^2 / n^2; at most n. Without any discordant photo nothing tells how alike photos of a
-    group are: one photo a group, the least it can be where groups are equally large.
+    sum d_k^2 / n^2; at most n. Photos that do not weigh the same are worth fewer, too. Without any discordant photo
+    nothing tells how alike photos of a group are: one a group, the least it can be where groups are equally large.
     """
-    if not pairs.clustered:
+    if pairs.alone:
         return float(pairs.photos)
     discordant = float(pairs.b.sum() + pairs.c.sum())
     if not discordant:

@@ -5,11 +5,16 @@ from dataclasses import dataclass, fields
 
 from tally.errors import TallyError
 
+MEASURES = {"photos": "accuracy", "counts": "class-balanced accuracy"}
+"""What the gain is a gain of, by what weighs the same."""
+
 
 @dataclass(frozen=True)
 class GateSettings:
     """Drops and increases are absolute (0.10 = ten points of recall, 0.05 = 0.05 objects of RMSE)."""
 
+    weighting: str = "photos"
+    """What weighs the same in the gain and its test: `photos` as they come, or `counts`, each together."""
     alpha: float = 0.05
     max_macro_f1_drop: float = 0.0
     max_recall_drop: float = 0.10
@@ -21,7 +26,11 @@ class GateSettings:
     """Chance of seeing `gain_that_matters` from which a set counts as large enough."""
 
     def __post_init__(self) -> None:
+        if self.weighting not in MEASURES:
+            raise TallyError(f"gate setting weighting is {self.weighting!r}; it must be one of: {', '.join(MEASURES)}")
         for field in fields(self):
+            if field.name == "weighting":
+                continue
             value = getattr(self, field.name)
             low, high, text = _ALLOWED.get(field.name, (0.0, 1.0, "between 0 and 1"))
             inside = low <= value <= high if field.name.startswith("max_") else low < value < high

@@ -16,18 +16,22 @@ from tally.labels import COUNTS
 from tally.metrics import confusion_matrix, confusion_metrics
 
 Word = Literal["promote", "reject", "underpowered"]
+_NO_GAIN = 1e-12  # a sum of weights that is 0 may be this far off
 
 
 @dataclass(frozen=True)
 class Verdict:
     """The gate's answer with all it rests on; `evaluation.json` holds it as `gate`.
 
+    `both`, `b`, `c` and `neither` are photos. `weighting` says what weighs the same in gain, interval, power and p;
+    `discordance` is the share that exactly one model has right, weighed like these.
     `reason` uses only characters that a model package's metadata may hold. `power` is the chance that this test set
     shows a true gain of `gain_that_matters`; `smallest_detectable_gain` is the one it shows with `wanted_power`.
     """
 
     verdict: Word
     reason: str
+    weighting: str
     test: str
     statistic: float
     both: int
@@ -37,6 +41,7 @@ class Verdict:
     n: int
     groups: int
     effective_photos: float
+    discordance: float
     p_value: float
     mid_p: float
     alpha: float
@@ -89,10 +94,12 @@ def decide(
     4. power to see `gain_that_matters` is at least `wanted_power` -> reject: a gain worth having would have shown
     5. otherwise                                                   -> underpowered: more test photos could say
 
-    Every photo weighs the same in accuracy, gain, interval and test; `group_gain`, the mean of the groups' gains, is
-    told and decides nothing. TallyError for unequal or empty inputs.
+    `settings.weighting` says whether photos weigh the same in gain, interval, power and test, or counts (ADR 26);
+    `group_gain`, the mean of the groups' gains, is told and decides nothing. TallyError for unequal or empty inputs.
     """
-    pairs = Pairs.of(true, champion, challenger, groups)
+    table = Pairs.of(true, champion, challenger, groups)
+    weighed = settings.weighting == "counts"
+    pairs = Pairs.of(true, champion, challenger, groups, weighed=True) if weighed else table
     old, new = (confusion_metrics(confusion_matrix(true, answers)) for answers in (champion, challenger))
     falls = _by_count(true, champion, challenger, groups)
     guards = check_guards(old, new, falls, latency_ms, settings)
@@ -104,15 +111,17 @@ def decide(
     return Verdict(
         verdict=word,
         reason=reason,
+        weighting=settings.weighting,
         test=test.name,
         statistic=test.statistic,
-        both=int(pairs.both.sum()),
-        b=int(pairs.b.sum()),
-        c=int(pairs.c.sum()),
-        neither=int(pairs.neither.sum()),
+        both=int(table.both.sum()),
+        b=int(table.b.sum()),
+        c=int(table.c.sum()),
+        neither=int(table.neither.sum()),
         n=pairs.photos,
         groups=pairs.groups,
         effective_photos=photos,
+        discordance=share,
         p_value=test.p_value,
         mid_p=test.mid_p,
         alpha=settings.alpha,
@@ -147,13 +156,11 @@ def _judge(
         named = " and ".join(f"{g.name} {g.challenger:.3f} against limit {g.limit:.3f}" for g in broken[:3])
         more = f" and {len(broken) - 3} more" if len(broken) > 3 else ""
         return "reject", f"Guard rail broken: {named}{more}."
-    b, c = int(pairs.b.sum()), int(pairs.c.sum())
-    if b == c:
-        same = "No photo is counted differently right or wrong" if not b else f"Each is right alone on {b} photos"
-        return "reject", f"{same}: the challenger is no better than the champion."
+    if abs(pairs.gain) < _NO_GAIN:
+        return "reject", f"{_even(pairs)}: the challenger is no better than the champion."
     if pairs.gain < 0:
-        return "reject", f"The challenger is right on {b - c} fewer of {pairs.photos} photos than the champion."
-    gained = f"The challenger is right on {c - b} more of {pairs.photos} photos - {100 * pairs.gain:.1f} points"
+        return "reject", f"{_gained(pairs)} than the champion."
+    gained = f"{_gained(pairs)} - {100 * pairs.gain:.1f} points"
     if test.p_value < settings.alpha:
         return "promote", f"{gained} - p = {_digits(test.p_value)} is below alpha {settings.alpha:g} and guards hold."
     likely = f"p = {_digits(test.p_value)} is not below alpha {settings.alpha:g}"
@@ -164,6 +171,25 @@ def _judge(
         "underpowered",
         f"{gained} - but {likely} and this test set shows only gains from {100 * smallest:.1f} points.",
     )
+
+
+def _even(pairs: Pairs) -> str:
+    if not pairs.b.any() and not pairs.c.any():
+        return "No photo is counted differently right or wrong"
+    return (
+        "Over counts both are right equally often"
+        if pairs.weighed
+        else f"Each is right alone on {pairs.b.sum()} photos"
+    )
+
+
+def _gained(pairs: Pairs) -> str:
+    """How much more or less the challenger is right; `than the champion` may follow."""
+    side = "more" if pairs.gain > 0 else "fewer"
+    if pairs.weighed:
+        often = {"more": "more", "fewer": "less"}[side]
+        return f"With every count weighing alike in {pairs.photos} photos the challenger is right {often} often"
+    return f"The challenger is right on {abs(pairs.differences.sum())} {side} of {pairs.photos} photos"
 
 
 def _digits(p_value: float) -> str:
