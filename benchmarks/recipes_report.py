@@ -60,8 +60,8 @@ def comparison(result: Mapping[str, Any]) -> str:
                 for name, figures in result["baselines"].items()
             ],
         ),
-        "The gate, every count weighing alike and recalls unguarded; the plain fine-tune is champion, the default recipe "
-        "challenger:",
+        "The gate, every count weighing alike and recalls unguarded; champion is the plain fine-tune, challenger the "
+        "default recipe:",
         _gates(result["seeds"]),
         "\n".join(f"- seed {row['seed']}: {row['gate']['reason']}" for row in result["seeds"]),
         *_fewer(len(result["seeds"]), result["plain_seeds"]),
