@@ -22,8 +22,8 @@ from local.errors import LocalError
 
 BASELINE = "baseline"  # the name by which the pipeline calls a champion that serves nobody
 CHAMPION = "plain fine-tune of the published projects"
-# All that is demanded is class-balanced, so the gate weighs counts alike; and as no model here is in service, no user
-# can lose a recall: that guard is off, as it is where the pipeline has no champion but the baseline.
+# What is demanded of answers is class-balanced, so the gate weighs counts alike; and as no model here is in service, no
+# user can lose a recall: that guard is off, as it is where the pipeline has no champion but the baseline.
 GATE: Mapping[str, str | float] = {"GateWeighting": "counts", "MaxRecallDrop": 1.0}
 _REPEATS = 3  # trainings of the plain recipe until it has had its time
 

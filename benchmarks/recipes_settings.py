@@ -21,8 +21,8 @@ Hyperparameters = dict[str, str]
 # - ajpls/, khadijadooja/ and onpillow/Inventory-Monitoring-at-Distribution-Centers and
 #   joangerard/Inventory-Monitoring-at-Distribution-Centers-w-Sagemaker: two new layers, 128 units between them;
 # - suinaowawa/Inventory-Monitoring-at-Distribution-Centers: one new layer, but SGD, every count equally often.
-# They end between 27 and 39% on random splits. Here one layer learns, as two were no better on the validation photos
-# (0.487 and 0.490 right at their best epochs, means of 3 seeds, a script that is not in the repository). The backbone's
+# They end between 27 and 39% on random splits. Here one layer learns: two are about as good on the validation photos,
+# 0.490 right at their best epochs, one 0.487, means of 3 seeds (a script that is not in the repository). The backbone's
 # batch norm stays still and the best epoch is kept, which is more than they do. Adam is AdamW without weight decay
 # (Loshchilov & Hutter 2019).
 PLAIN: Mapping[str, str] = {

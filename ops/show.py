@@ -47,6 +47,7 @@ def packages_table(found: Sequence[Package]) -> Table:
             str(item.version),
             _when(item.created),
             item.verdict or "none",
+            item.metadata.get("test", ""),
             _number(item.metadata.get("gain", "")),
             _number(item.metadata.get("p_value", "")),
             item.approval,
@@ -56,7 +57,7 @@ def packages_table(found: Sequence[Package]) -> Table:
         )
         for item in found
     ]
-    return _table(("version", "created", "verdict", "gain", "p", "approval", "", "", ""), rows)
+    return _table(("version", "created", "verdict", "test", "gain", "p", "approval", "", "", ""), rows)
 
 
 def print_status(now: Status, stream: TextIO) -> None:

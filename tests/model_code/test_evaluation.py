@@ -219,6 +219,13 @@ def test_counts_can_weigh_alike(tmp_path: Path) -> None:
     assert "gain in class-balanced accuracy over" in by_counts["model_card"]
 
 
+def test_counts_that_weigh_alike_and_are_of_few_groups_are_a_warning(tmp_path: Path) -> None:
+    warnings = make_job(tmp_path, GOOD, photos_a_group=8).run("--weighting", "counts")["warnings"]
+    (rare,) = [text for text in warnings if "weighs alike" in text]
+    assert rare.startswith("every count weighs alike in the gain, and 1 has 12 groups, 2 has 11 groups")
+    assert "fewer than 20, so what the challenger loses there may not have been seen" in rare
+
+
 def test_a_worse_challenger_is_rejected_on_the_page_too(tmp_path: Path) -> None:
     job = make_job(tmp_path, {"challenger": 0.3, "champion": 0.9, "baseline": 0.5}, photos_a_group=1)
     gate = job.run("--max-macro-f1-drop", "1", "--max-recall-drop", "1", "--max-rmse-increase", "4")["gate"]
@@ -256,7 +263,7 @@ def test_the_job_as_a_process_prints_progress_and_the_verdict(tmp_path: Path) ->
     ran = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     assert ran.returncode == 0, ran.stderr
     assert f"progress model=challenger photos={N}/{N} photos_per_second=" in ran.stdout
-    assert ran.stdout.splitlines()[-1].startswith("verdict=promote p=")
+    assert ran.stdout.splitlines()[-1].startswith("verdict=promote test=clustered p=")
 
 
 def test_resampling_groups_widens_the_interval_of_photos_that_are_alike() -> None:

@@ -137,7 +137,7 @@ def test_tables_are_not_cut_in_a_pipe(account: Account) -> None:
         ModelPackageArn=arn,
         ModelApprovalStatus="Approved",
         ApprovalDescription=reason.strip(),
-        CustomerMetadataProperties={"verdict": "promote", "gain": "0.03871", "p_value": "0.000001"},
+        CustomerMetadataProperties={"verdict": "promote", "test": "exact", "gain": "0.03871", "p_value": "0.000001"},
     )
     stream = io.StringIO()
     console(stream).print(packages_table(packages(account)))
@@ -145,5 +145,5 @@ def test_tables_are_not_cut_in_a_pipe(account: Account) -> None:
     console(stream).print(runs_table([Run("arn:run/abc", "", "Failed", started, None, "gate: no [b]gain[/b]")]))
     lines = stream.getvalue().splitlines()
     assert lines[1].split()[0] == "1"
-    assert "promote  0.03871  1e-06  Approved  no card" in lines[1]
+    assert "promote  exact  0.03871  1e-06  Approved  no card" in lines[1]
     assert "gate: no [b]gain[/b]" in lines[-1]

@@ -30,7 +30,7 @@ def mcnemar(pairs: Pairs) -> Evidence:
     """Exact when every group has one photo, clustered as soon as any has more, class-balanced where photos weigh."""
     if pairs.weighed:
         return balanced(pairs.differences)
-    return exact(int(pairs.b.sum()), int(pairs.c.sum())) if pairs.alone else clustered(pairs.differences)
+    return exact(int(pairs.b.sum()), int(pairs.c.sum())) if pairs.single else clustered(pairs.differences)
 
 
 def exact(b: int, c: int) -> Evidence:
@@ -81,17 +81,21 @@ def clustered(differences: npt.ArrayLike) -> Evidence:
 
 
 def balanced(differences: npt.ArrayLike) -> Evidence:
-    """`clustered` for d_k that are sums of weights, not whole numbers.
+    """`clustered` for d_k that are sums of weights, not whole numbers; p is at least 1e-12.
 
-    They are rounded to a thousandth of a photo, coarser only where their sum would have more than `_GRID` steps. The
-    distribution of the sum is the product of their characteristic functions, cos(d_k t), turned back by an FFT. That is
-    right to 1e-12; smaller p are bounded by the least there can be, that all groups with a difference agree.
+    They are rounded to a thousandth of a photo, coarser only where all of them would have more than `_GRID` steps. The
+    distribution of their sum is the product of their characteristic functions, cos(d_k t), turned back by an FFT, which
+    is right to some 1e-14.
     """
     values = np.asarray(differences, dtype=np.float64)
     statistic, total = obuchowski(values), float(np.abs(values).sum())
     if not total:
         return Evidence("class-balanced", statistic, p_value=1.0, mid_p=1.0)
-    steps = np.rint(values * min(1000.0, max(1.0, _GRID // total))).astype(np.int64)  # whole numbers keep their ties
+    scale = min(1000.0, max(1.0, _GRID // total))  # a whole number, so that whole d_k keep their ties
+    steps = np.rint(values * scale).astype(np.int64)
+    # Photos of one count are all rounded alike, so the sum itself is rounded once, to a place that it can have.
+    sign_turned = round((float(values.sum()) * scale - int(steps.sum())) / 2)
+    observed = abs(int(steps.sum()) + 2 * sign_turned)
     length = int(np.abs(steps).sum()) + 1  # of the sums -length + 1, -length + 3, ..., length - 1
     turn = np.arange(length // 2 + 1)
     waves = np.ones(len(turn))
@@ -100,14 +104,14 @@ def balanced(differences: npt.ArrayLike) -> Evidence:
     # Sum s has its place at (s + length - 1) / 2: a shift by half of the length, turned as every wave is.
     shift = np.exp(-1j * np.pi * ((turn * (length - 1)) % (2 * length)) / length)
     chances = np.fft.irfft(waves * shift, length)
-    sums, observed = 2 * np.arange(length) - length + 1, abs(int(steps.sum()))
+    sums = 2 * np.arange(length) - length + 1
     above, at = float(chances[sums > observed].sum()), float(chances[sums == observed].sum())
-    least = 2.0 ** (1 - int(np.count_nonzero(steps)))
-    p_value = min(1.0, max(2 * (above + at), least))
-    return Evidence("class-balanced", statistic, p_value, mid_p=min(p_value, max(2 * above + at, least / 2)))
+    p_value = min(1.0, max(2 * (above + at), _LEAST_P))
+    return Evidence("class-balanced", statistic, p_value, mid_p=min(p_value, max(2 * above + at, _LEAST_P / 2)))
 
 
 _GRID = 2**20
+_LEAST_P = 1e-12
 
 
 def _flipped(sizes: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:

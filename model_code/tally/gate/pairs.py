@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from tally.errors import TallyError
 
-Cells = npt.NDArray[Any]
+Cells = npt.NDArray[Any]  # int64 or float64
 Flags = npt.NDArray[np.bool_]
 
 
@@ -19,7 +19,7 @@ class Pairs:
 
     `b` counts photos that only the champion gets right, `c` those that only the challenger gets right: McNemar's
     letters, with the champion in the rows. Cells are whole numbers of photos, int64; where `weighed`, sums of weights,
-    float64, that give every count the same share of all photos: then accuracies and gain are class-balanced.
+    float64, that give every count that has photos the same share of them: then accuracies and gain are class-balanced.
     """
 
     both: Cells
@@ -84,7 +84,7 @@ class Pairs:
         return len(self.b)
 
     @property
-    def alone(self) -> bool:
+    def single(self) -> bool:
         """Whether every photo is a group of its own and weighs the same: then McNemar's own test applies."""
         return not self.weighed and bool(self.sizes.max() == 1)
 

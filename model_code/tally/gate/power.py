@@ -43,15 +43,17 @@ def effective_photos(pairs: Pairs) -> float:
 
     The number with which McNemar's variance of the gain, discordance / n, equals the one in Obuchowski's denominator,
     sum d_k^2 / n^2; at most n. Photos that do not weigh the same are worth fewer, too. Without any discordant photo
-    nothing tells how alike photos of a group are: one a group, the least it can be where groups are equally large.
+    nothing tells how alike photos of a group are: as if all were, n^2 / sum w_k^2 of groups that weigh w_k (Kish 1965,
+    "Survey Sampling"), one photo a group where they weigh the same.
     """
-    if pairs.alone:
+    if pairs.single:
         return float(pairs.photos)
     discordant = float(pairs.b.sum() + pairs.c.sum())
     if not discordant:
-        return float(pairs.groups)
+        return pairs.photos**2 / float((pairs.sizes**2).sum())
     # Groups whose gains and losses cancel, all of them, leave no square: they agree less than independent photos.
-    squares = max(float((pairs.differences**2).sum()), 1.0)
+    cells = np.concatenate([pairs.b, pairs.c])
+    squares = max(float((pairs.differences**2).sum()), min(1.0, float(cells[cells > 0].min())) ** 2)
     return min(float(pairs.photos), pairs.photos * discordant / squares)
 
 

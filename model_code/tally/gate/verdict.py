@@ -23,7 +23,7 @@ _NO_GAIN = 1e-12  # a sum of weights that is 0 may be this far off
 class Verdict:
     """The gate's answer with all it rests on; `evaluation.json` holds it as `gate`.
 
-    `both`, `b`, `c` and `neither` are photos. `weighting` says what weighs the same in gain, interval, power and p;
+    `both`, `b`, `c` and `neither` are photos. `weighting` says what weighs the same in gains, interval, power and p;
     `discordance` is the share that exactly one model has right, weighed like these.
     `reason` uses only characters that a model package's metadata may hold. `power` is the chance that this test set
     shows a true gain of `gain_that_matters`; `smallest_detectable_gain` is the one it shows with `wanted_power`.
@@ -177,7 +177,7 @@ def _even(pairs: Pairs) -> str:
     if not pairs.b.any() and not pairs.c.any():
         return "No photo is counted differently right or wrong"
     return (
-        "Over counts both are right equally often"
+        "With every count weighing alike both are right equally often"
         if pairs.weighed
         else f"Each is right alone on {pairs.b.sum()} photos"
     )
@@ -185,11 +185,12 @@ def _even(pairs: Pairs) -> str:
 
 def _gained(pairs: Pairs) -> str:
     """How much more or less the challenger is right; `than the champion` may follow."""
-    side = "more" if pairs.gain > 0 else "fewer"
+    more = pairs.gain > 0
     if pairs.weighed:
-        often = {"more": "more", "fewer": "less"}[side]
-        return f"With every count weighing alike in {pairs.photos} photos the challenger is right {often} often"
-    return f"The challenger is right on {abs(pairs.differences.sum())} {side} of {pairs.photos} photos"
+        often = "more often" if more else "less often"
+        return f"With every count weighing alike the challenger is right {often} on {pairs.photos} photos"
+    difference = abs(int(pairs.differences.sum()))
+    return f"The challenger is right on {difference} {'more' if more else 'fewer'} of {pairs.photos} photos"
 
 
 def _digits(p_value: float) -> str:
