@@ -75,6 +75,7 @@ def test_p_by_hand() -> None:
     assert balanced([1, 2.5, -4]).p_value == pytest.approx(1)
     assert balanced([-1, 2.5, 4]).p_value == pytest.approx(4 / 8)
     assert balanced([0.0, 0.0]).p_value == 1
+    assert balanced(np.full(5, 0.4004)).p_value == pytest.approx(2 / 32)  # each is rounded, and so is their sum
     surely = balanced(np.full(200, 0.7))
     assert (surely.p_value, surely.mid_p) == (1e-12, 5e-13), "not below what the FFT can tell"
 

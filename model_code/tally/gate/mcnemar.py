@@ -91,11 +91,13 @@ def balanced(differences: npt.ArrayLike) -> Evidence:
     statistic, total = obuchowski(values), float(np.abs(values).sum())
     if not total:
         return Evidence("class-balanced", statistic, p_value=1.0, mid_p=1.0)
-    scale = min(1000.0, max(1.0, _GRID // total))  # a whole number, so that whole d_k keep their ties
+    scale = min(_FINEST, max(1.0, _GRID // total))  # a whole number, so that whole d_k keep their ties
     steps = np.rint(values * scale).astype(np.int64)
-    # Photos of one count are all rounded alike, so the sum itself is rounded once, to a place that it can have.
-    sign_turned = round((float(values.sum()) * scale - int(steps.sum())) / 2)
-    observed = abs(int(steps.sum()) + 2 * sign_turned)
+    observed = int(steps.sum())
+    if scale < _FINEST:
+        # Photos of one count are all rounded alike, which adds up: the sum is rounded by itself, to a sum there can be.
+        observed += 2 * round((float(values.sum()) * scale - observed) / 2)
+    observed = min(abs(observed), int(np.abs(steps).sum()))
     length = int(np.abs(steps).sum()) + 1  # of the sums -length + 1, -length + 3, ..., length - 1
     turn = np.arange(length // 2 + 1)
     waves = np.ones(len(turn))
@@ -110,6 +112,7 @@ def balanced(differences: npt.ArrayLike) -> Evidence:
     return Evidence("class-balanced", statistic, p_value, mid_p=min(p_value, max(2 * above + at, _LEAST_P / 2)))
 
 
+_FINEST = 1000.0
 _GRID = 2**20
 _LEAST_P = 1e-12
 
