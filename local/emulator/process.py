@@ -6,9 +6,11 @@ import fcntl
 import json
 import logging
 import os
+import shutil
 import signal
 import socket
 import sys
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -23,6 +25,7 @@ from local.emulator.gateway import Backend, Gateway
 
 RUNNING = "emulator.json"  # in the folder, while the emulator serves: {"pid": ..., "port": ...}
 _LOCK = "emulator.lock"
+_TEMPORARY = "temporary"  # in the folder: code of Lambda functions, which ministack unpacks and leaves
 _PARENT_SECONDS = 1.0
 _READS = 64  # of photos at once; one that comes later makes a connection of its own
 _GRACE_SECONDS = 2.0  # for requests that are being answered when the end comes
@@ -44,7 +47,7 @@ def run(
     """
     versions.check()
     folder.mkdir(parents=True, exist_ok=True)
-    with _only_one(folder), _listening(port) as listener, contextlib.ExitStack() as ended:
+    with _only_one(folder), _listening(port) as listener, _temporary(folder), contextlib.ExitStack() as ended:
         bound = listener.getsockname()[1]
         _prepare_environment(bound, folder, log_level)
         ended.enter_context(_internet(bound, folder))
@@ -189,6 +192,20 @@ def _only_one(folder: Path) -> Iterator[None]:
             raise EmulatorError(f"an emulator already runs in {folder}; end it first (make down)") from error
         children.end(folder)  # of an emulator that was killed
         yield
+
+
+@contextlib.contextmanager
+def _temporary(folder: Path) -> Iterator[None]:
+    """Temporary files of this process lie in the folder and go with it. Not through TMPDIR: jobs inherit that, and
+    sockets in a path as long as this one cannot be bound."""
+    own = folder / _TEMPORARY
+    shutil.rmtree(own, ignore_errors=True)  # of an emulator that was killed
+    own.mkdir()
+    tempfile.tempdir = str(own)
+    try:
+        yield
+    finally:
+        shutil.rmtree(own, ignore_errors=True)
 
 
 def read_running(folder: Path) -> dict[str, Any] | None:

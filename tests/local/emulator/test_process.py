@@ -130,6 +130,24 @@ def test_workers_of_a_killed_emulator_are_ended_by_the_next_one(emulator: Emulat
     emulator.stop()
 
 
+def test_nothing_is_left_in_the_folder_for_temporary_files(
+    emulator: EmulatorProcess, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (temporary := tmp_path / "temporary").mkdir()
+    monkeypatch.setenv("TMPDIR", str(temporary))
+    for signal_number in (signal.SIGTERM, signal.SIGKILL):
+        emulator.start()
+        create_sleeper(emulator, tmp_path)
+        emulator.client("lambda").invoke(FunctionName="sleeper", Payload=json.dumps({"seconds": 0}))
+        os.kill(emulator.pid, signal_number)
+        psutil.Process(emulator.pid).wait(10)
+        emulator.stop()
+        assert list(temporary.iterdir()) == []
+    with emulator:
+        assert list((emulator.folder / "temporary").iterdir()) == []
+    assert not (emulator.folder / "temporary").exists()
+
+
 def test_a_persons_own_aws_settings_do_not_reach_the_emulator_or_its_functions(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
