@@ -167,7 +167,6 @@ class Cdk:
             "AWS_REGION": self.account.region,
             "CDK_DISABLE_VERSION_CHECK": "1",
             "CDK_DISABLE_CLI_TELEMETRY": "true",
-            "PYTHONDONTWRITEBYTECODE": "1",  # asset hashes must not depend on what ran before
         }
 
 

@@ -3,6 +3,7 @@ import hashlib
 import json
 import os
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,23 +16,35 @@ AppOf = Callable[..., Synthesized]
 
 
 @pytest.fixture(scope="session")
-def app_of(tmp_path_factory: pytest.TempPathFactory) -> AppOf:
-    """`app_of("dev")` or `app_of("dev", {"serving": {...}})`: the assembly, with images given by URI.
-
-    One takes seconds, so each is made once for all workers of pytest-xdist, which share the parent of their folders.
-    """
+def assemblies(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of all workers of pytest-xdist, which share the parent of their folders."""
     base = tmp_path_factory.getbasetemp()
     shared = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "assemblies"
-    shared.mkdir(exist_ok=True)
+    (shared / "home").mkdir(parents=True, exist_ok=True)
+    return shared
+
+
+@pytest.fixture(scope="session")
+def home(assemblies: Path) -> Path:
+    """The home of syntheses: empty before the first one."""
+    return assemblies / "home"
+
+
+@pytest.fixture(scope="session")
+def app_of(assemblies: Path, home: Path) -> AppOf:
+    """`app_of("dev")` or `app_of("dev", {"serving": {...}})`: the assembly, with images given by URI.
+
+    One takes seconds, so each is made once for all workers.
+    """
 
     def app(environment: str = "dev", overrides: Mapping[str, Any] | None = None) -> Synthesized:
         values = {**IMAGES, **(overrides or {})}
         key = hashlib.sha256(json.dumps([environment, values], sort_keys=True).encode()).hexdigest()[:16]
-        directory = shared / key
-        with (shared / f"{key}.lock").open("w") as lock:
+        directory = assemblies / key
+        with (assemblies / f"{key}.lock").open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             if not (directory / "manifest.json").exists():
-                done = run_app(contexts(environment, values), directory, shared / f"{key}.scratch")
+                done = run_app(contexts(environment, values), directory, assemblies / f"{key}.scratch", home)
                 assert done.returncode == 0, done.stderr
         return Synthesized(f"{values.get('prefix', 'tally')}-{environment}", directory)
 

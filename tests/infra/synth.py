@@ -42,19 +42,23 @@ def contexts(environment: str | None, overrides: Any = None) -> dict[str, Any]:
     return context
 
 
-def run_app(context: Mapping[str, Any], outdir: Path, scratch: Path, **more: str) -> subprocess.CompletedProcess[str]:
-    """Run app.py; `scratch` gets what keeps it off the network, `more` are environment variables."""
+def run_app(
+    context: Mapping[str, Any], outdir: Path, scratch: Path, home: Path | None = None, **more: str
+) -> subprocess.CompletedProcess[str]:
+    """Run app.py; `scratch` gets what keeps it off the network, `more` are environment variables.
+
+    In `home`, else in `scratch`, jsii unpacks the 200 MB of the CDK unless they are there already.
+    """
     scratch.mkdir(parents=True, exist_ok=True)
     (scratch / "block.js").write_text(textwrap.dedent(_NO_NETWORK_NODE))
     (scratch / "sitecustomize.py").write_text(textwrap.dedent(_NO_NETWORK_PYTHON))
     environment = {
         "PATH": str(scratch),
-        "HOME": str(scratch),
+        "HOME": str(home or scratch),
         "TMPDIR": str(scratch),
         "JSII_NODE": str(NODE),
         "NODE_OPTIONS": f"--require={scratch / 'block.js'}",
         "PYTHONPATH": str(scratch),
-        "PYTHONDONTWRITEBYTECODE": "1",
         "CDK_CONTEXT_JSON": json.dumps(context),
         "CDK_OUTDIR": str(outdir),
         **more,

@@ -4,6 +4,7 @@ What compares two syntheses of its own takes half a minute, and is run by `make 
 """
 
 import json
+import py_compile
 import re
 import subprocess
 import sys
@@ -42,6 +43,8 @@ def twice(tmp_path_factory: pytest.TempPathFactory) -> Twice:
     folder = tmp_path_factory.mktemp("twice")
     later = folder / "later.js"
     later.write_text(_LATER)
+    for code in ("lambda/api/handler.py", "model_code/tally/labels.py"):
+        py_compile.compile(str(ROOT / code), doraise=True)
     context = contexts("prod", {"account": "123456789012", "region": "eu-central-1"})
     seconds = []
     for number in range(2):
@@ -59,6 +62,14 @@ def test_two_syntheses_are_byte_identical(twice: Twice) -> None:
     first, second = contents(twice.first), contents(twice.second)
     assert first.keys() == second.keys()
     assert not [name for name in first if first[name] != second[name]]
+
+
+@pytest.mark.e2e
+def test_what_python_leaves_beside_code_is_part_of_no_asset(twice: Twice) -> None:
+    """Or the same code would be another function as soon as somebody has imported it."""
+    copied = {Path(name).name for name in contents(twice.first)}
+    assert {"handler.py", "labels.py"} <= copied
+    assert not [name for name in copied if name.endswith(".pyc")]
 
 
 @pytest.mark.e2e
@@ -121,7 +132,7 @@ def test_two_environments_share_no_name(dev: Synthesized, prod: Synthesized) -> 
     assert not {(kind, name) for kind, name in shared if not re.search(r"<(?!AWS::)", name)}
 
 
-def test_a_broken_security_rule_stops_the_synthesis(tmp_path: Path) -> None:
+def test_a_broken_security_rule_stops_the_synthesis(tmp_path: Path, home: Path) -> None:
     """Through app.py itself: `build` adds a public bucket behind the back of the secure defaults."""
     program = (
         "import aws_cdk.aws_s3 as s3, infra.app, app\n"
@@ -131,7 +142,12 @@ def test_a_broken_security_rule_stops_the_synthesis(tmp_path: Path) -> None:
         "app.build = careless\n"
         "raise SystemExit(app.main())\n"
     )
-    environment = {"JSII_NODE": str(NODE), "PATH": str(tmp_path), "CDK_OUTDIR": str(tmp_path / "out")}
+    environment = {
+        "JSII_NODE": str(NODE),
+        "HOME": str(home),
+        "PATH": str(tmp_path),
+        "CDK_OUTDIR": str(tmp_path / "out"),
+    }
     environment["CDK_CONTEXT_JSON"] = json.dumps(contexts("dev", {"images": {"train": "a:1", "serve": "a:1"}}))
     done = subprocess.run(
         [sys.executable, "-c", program], cwd=ROOT, env=environment, capture_output=True, text=True, timeout=240
