@@ -5,6 +5,11 @@ from collections.abc import Iterator
 
 import pytest
 
+if "PYTEST_XDIST_WORKER" in os.environ:
+    # Before torch is imported. Workers are as many as CPUs; threads of several of them wait for each other at every
+    # step, which made tests of small tensors ten times slower.
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 # Files that take longest go first, so that no process works alone at the end.
 LONGEST = ("test_training_jobs.py", "test_container.py", "test_security.py", "test_synth.py", "test_run.py")
 

@@ -18,7 +18,8 @@ from tally.data.shard_writer import Prepared, write_split
 from tally.labels import COUNTS
 
 MODEL_CODE = Path(__file__).resolve().parents[2] / "model_code"
-QUICK = {"backbone": "resnet18", "image_size": 32, "epochs": 2, "batch_size": 16, "workers": 0, "dropout": 0.0}
+# The quickest of torchvision's: a tenth of a resnet18's time. It has no batch normalisation.
+QUICK = {"backbone": "squeezenet1_1", "image_size": 32, "epochs": 2, "batch_size": 16, "workers": 0, "dropout": 0.0}
 
 
 def bright_squares(count: int, seed: int, side: int = 40) -> bytes:

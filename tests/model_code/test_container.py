@@ -60,7 +60,7 @@ def test_hosts_are_ranked_by_name_wherever_the_list_is_read(tmp_path: Path) -> N
     [
         ({"backbone": "resnet19"}, "backbone 'resnet19' is not a classifier of torchvision"),
         ({"batch_size": 1000}, "the train split has 64 photos, fewer than batch_size=1000"),
-        ({"weights": "pretrained"}, "no pretrained weights for backbone 'resnet18'"),
+        ({"weights": "pretrained"}, "no pretrained weights for backbone 'squeezenet1_1'"),
         ({"lr": "quick"}, "hyperparameter 'lr' is 'quick'"),
     ],
     ids=lambda value: str(value)[:30],
@@ -86,7 +86,9 @@ def test_a_checkpoint_of_another_network_is_refused_by_what_differs(tmp_path: Pa
     with Job([tmp_path]) as job:
         assert job.finish()[0] == [1]
     reason = (tmp_path / "output" / "failure").read_text()
-    assert "belongs to another run: backbone was 'resnet18' and is 'mobilenet_v2'; use another checkpoint" in reason
+    assert (
+        "belongs to another run: backbone was 'squeezenet1_1' and is 'mobilenet_v2'; use another checkpoint" in reason
+    )
     (tmp_path / "checkpoints" / "last.pt").write_bytes(b"half a file")
     with Job([tmp_path]) as job:
         assert job.finish()[0] == [1]

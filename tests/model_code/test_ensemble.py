@@ -70,7 +70,7 @@ def test_a_job_of_two_members_goes_on_after_a_stop_and_leaves_one_model(tmp_path
     make_channels(tmp_path)
     start = tmp_path / "start.pth"
     torch.save(build_network("resnet18", 0.0).classifier.state_dict(), start)
-    recipe = {"members": 2, "epochs": 3, "ema": 0, "weights": start}
+    recipe = {"backbone": "resnet18", "members": 2, "epochs": 3, "ema": 0, "weights": start}
     configure(tmp_path, **recipe)
     with Job([tmp_path]) as job:
         codes, outputs = job.finish()

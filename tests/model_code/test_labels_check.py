@@ -201,7 +201,7 @@ def test_a_job_that_trains_the_head_leaves_the_list_in_the_model(tmp_path: Path)
     make_channels(tmp_path)
     weights = tmp_path / "resnet18.pth"
     torch.save(build_network("resnet18", 0.0).classifier.state_dict(), weights)
-    configure(tmp_path, freeze="backbone", weights=weights, epochs=1)
+    configure(tmp_path, backbone="resnet18", freeze="backbone", weights=weights, epochs=1)
     with Job([tmp_path]) as job:
         codes, outputs = job.finish(400)
     assert codes == [0], outputs

@@ -32,6 +32,7 @@ HOSTS = ("algo-1", "algo-2")
 # That the arithmetic is the same is shown to the last bits in test_batchnorm.py.
 TOLERANCE = 1e-3
 SGD = {"optimizer": "sgd", "lr": 0.001, "clip_norm": 1}
+NORMALISED = {"backbone": "resnet18"}  # statistics of batches are shared by ranks, too
 TRIAL = {"_tuning_objective_metric": "best_validation_accuracy"}  # exports no model, which takes longer than training
 
 
@@ -76,11 +77,13 @@ def test_a_job_writes_the_whole_model_directory_and_its_onnx_answers_for_any_bat
 def test_two_ranks_give_the_losses_of_one_with_the_same_global_batch(tmp_path: Path) -> None:
     alone = tmp_path / "alone"
     make_channels(alone)
-    configure(alone, **SGD, **TRIAL, mixup=0, sam=0.01)  # a photo's partner is of its rank's share of the batch
+    configure(
+        alone, **NORMALISED, **SGD, **TRIAL, mixup=0, sam=0.01
+    )  # a photo's partner is of its rank's share of the batch
     with Job([alone]) as job:
         codes, outputs = job.finish()
     assert codes == [0], outputs
-    roots = two_hosts(tmp_path, **SGD, **TRIAL, mixup=0, sam=0.01)
+    roots = two_hosts(tmp_path, **NORMALISED, **SGD, **TRIAL, mixup=0, sam=0.01)
     with Job(roots) as job:
         codes, outputs = job.finish()
     assert codes == [0, 0], outputs
@@ -93,7 +96,7 @@ def test_two_ranks_give_the_losses_of_one_with_the_same_global_batch(tmp_path: P
 def test_what_ranks_report_of_validation_is_what_the_exported_model_does(tmp_path: Path) -> None:
     start = tmp_path / "resnet18.pth"
     torch.save(build_network("resnet18", 0.0).classifier.state_dict(), start)
-    roots = two_hosts(tmp_path, sync_batchnorm="false", weights=start)
+    roots = two_hosts(tmp_path, **NORMALISED, sync_batchnorm="false", weights=start)
     with Job(roots) as job:
         codes, outputs = job.finish()
     assert codes == [0, 0], outputs
@@ -136,7 +139,7 @@ def test_sigterm_amid_an_epoch_then_resume_equals_the_uninterrupted_run(tmp_path
 
     def trees(name: str) -> list[Path]:
         if hosts == 2:
-            return two_hosts(tmp_path / name, **settings)
+            return two_hosts(tmp_path / name, **settings, **NORMALISED)
         make_channels(tmp_path / name)
         configure(tmp_path / name, **settings)
         return [tmp_path / name]
