@@ -3,13 +3,14 @@
 #   make run DATA=../photos        the same on your photos; `make help` lists the options
 #   make deploy ENV=dev            the same stacks in your AWS account
 .DEFAULT_GOAL := help
-.PHONY: help run up down options test load e2e compare-recipes bench lint format definition picture reference snapshot \
+.PHONY: help run up down options test load e2e compare-recipes bench bench-serving lint format definition picture reference snapshot \
 	requirements clean policy bootstrap deploy diff upload start watch runs stop packages approve rollback predict status destroy
 
 PYTHON ?= python3
 UV_VERSION := 0.13.8
 BIN := .venv/bin
 BUILD ?= build/run
+PEERS := benchmarks/serving/requirements
 CLIENT := clients/python
 
 # What `make run` and `make up` take on their command line (never from the environment): each variable is the option of
@@ -19,6 +20,8 @@ RUN_VARIABLES := DATA GROUPS LIST BACKBONE WEIGHTS IMAGE_SIZE EPOCHS MEMBERS BAS
 # What `make compare-recipes` takes, likewise; SHUFFLE_LABELS=1 and SHARE='0.25 0.5 1' ask for something else of it.
 RECIPE_VARIABLES := DATA GROUPS LIST BACKBONE WEIGHTS IMAGE_SIZE EPOCHS MEMBERS MINUTES SEEDS PLAIN_SEEDS \
 	SPLIT SAMPLE_PHOTOS OUT
+# What `make bench-serving` takes, likewise.
+SERVING_VARIABLES := DATA BACKBONE WEIGHTS IMAGE_SIZE PHOTOS ROUNDS SECONDS SERVERS OUT
 # Operating commands take theirs likewise, as options of `python -m ops`.
 OPS_VARIABLES := ENV EXECUTION_POLICY OVERRIDES VERSION RUN PREFIX S3_URI IMAGE_URL PHOTO EXPECTED_COUNT
 
@@ -123,6 +126,10 @@ bench: .venv/installed ## what the API's function adds to fetch and model, and t
 	@echo
 	$(BIN)/python -m benchmarks.api_memory
 
+bench-serving: .venv/installed ## the endpoint beside TorchServe, LitServe, BentoML, Flask; half an hour: [QUICK=1] [BACKBONE=resnet50]
+	@PYTHONPATH=model_code $(BIN)/python -m benchmarks.serving $(call given,$(SERVING_VARIABLES)) \
+		$(and $(findstring command,$(origin QUICK)),$(filter 1,$(QUICK)),--quick)
+
 lint: .venv/installed ## formatting, lint and types
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
@@ -153,6 +160,9 @@ requirements: .venv/uv ## resolve requirements/*.in anew into pinned files
 	$(BIN)/uv pip compile -q --no-header --upgrade --python-version 3.11 requirements/dev.in -o requirements/dev.txt
 	for name in deploy local serve train; do \
 		$(BIN)/uv pip compile -q --no-header --python-version 3.11 -c requirements/dev.txt requirements/$$name.in -o requirements/$$name.txt; \
+	done
+	for name in flask litserve bentoml torchserve; do \
+		$(BIN)/uv pip compile -q --no-header --python-version 3.11 -c requirements/train.txt $(PEERS)/$$name.in -o $(PEERS)/$$name.txt; \
 	done
 
 .venv/uv:

@@ -13,15 +13,17 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
-MODULES = sorted(file for folder in ("benchmarks", "experiments") for file in (ROOT / folder).glob("*.py"))
+MODULES = sorted(file for folder in ("benchmarks", "experiments") for file in (ROOT / folder).rglob("*.py"))
 COMMAND = (
     r"(?:PYTHONPATH=(\S+) )?\S*python -m ((?:local|ops|infra|pipeline|tally|benchmarks|experiments)[\w.]*)([^\n|]*)"
 )
 MAKEFILE = (ROOT / "Makefile").read_text()
 RUN_VARIABLES = re.findall(r"[A-Z_0-9]+", MAKEFILE.split("RUN_VARIABLES :=")[1].split("\n#")[0])
 OPS_VARIABLES = re.findall(r"[A-Z_0-9]+", MAKEFILE.split("OPS_VARIABLES :=")[1].split("\n")[0])
+SERVING_VARIABLES = re.findall(r"[A-Z_0-9]+", MAKEFILE.split("SERVING_VARIABLES :=")[1].split("\n")[0])
 RECIPE_VARIABLES = re.findall(r"[A-Z_0-9]+", MAKEFILE.split("RECIPE_VARIABLES :=")[1].split("\n")[0])
-MAKE_VARIABLES = {*RUN_VARIABLES, *OPS_VARIABLES, *RECIPE_VARIABLES, "SHUFFLE_LABELS", "SHARE", "BUILD", "PYTHON"}
+MAKE_VARIABLES = {*RUN_VARIABLES, *OPS_VARIABLES, *RECIPE_VARIABLES, *SERVING_VARIABLES}
+MAKE_VARIABLES |= {"SHUFFLE_LABELS", "SHARE", "QUICK", "BUILD", "PYTHON"}
 
 
 @cache

@@ -1,0 +1,1 @@
+"""Our endpoint beside the servers that people use instead, in one run: `make bench-serving`."""

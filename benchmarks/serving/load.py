@@ -1,0 +1,145 @@
+"""Clients that ask as fast as they are answered: each sends its next photo when it has the answer to the last one.
+
+    PYTHONPATH=model_code python -m benchmarks.serving.load --server Tally --port 8080 --photos FOLDER --concurrency 4
+
+A process of its own, the same for every server, on connections that are kept where the server keeps them. Prints JSON.
+"""
+
+import asyncio
+import contextlib
+import json
+import sys
+import time
+from argparse import ArgumentParser
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+from benchmarks.serving.servers import SERVERS
+
+_WARM_SECONDS = 0.5  # of asking before the window begins
+
+
+@dataclass
+class Asked:
+    """What was answered within the window: latencies in ms, of answers with status 200; all others `failed`."""
+
+    seconds: float
+    latencies: list[float] = field(default_factory=list)
+    failed: int = 0
+
+
+class Connection:
+    """One HTTP/1.1 connection that is opened again when the server has closed it."""
+
+    def __init__(self, host: str, port: int) -> None:
+        self._host, self._port = host, port
+        self._reader: asyncio.StreamReader | None = None
+        self._writer: asyncio.StreamWriter | None = None
+
+    async def ask(self, request: bytes) -> tuple[int, bytes]:
+        """Send a whole request; return status and body. OSError or EOFError when the connection breaks off."""
+        if self._writer is None or self._reader is None:
+            self._reader, self._writer = await asyncio.open_connection(self._host, self._port)
+        self._writer.write(request)
+        head = (await self._reader.readuntil(b"\r\n\r\n")).decode("latin-1").lower()
+        status = int(head.split(" ", 2)[1])
+        headers = dict(line.split(":", 1) for line in head.split("\r\n")[1:] if ":" in line)
+        if "content-length" in headers:
+            body = await self._reader.readexactly(int(headers["content-length"]))
+        else:
+            body = await self._chunks(self._reader)
+        if headers.get("connection", "").strip() == "close":
+            self.close()
+        return status, body
+
+    async def _chunks(self, reader: asyncio.StreamReader) -> bytes:
+        found = b""
+        while length := int((await reader.readline()).split(b";")[0], 16):
+            found += await reader.readexactly(length)
+            await reader.readline()
+        await reader.readline()
+        return found
+
+    def close(self) -> None:
+        """The next request opens another one."""
+        if self._writer:
+            self._writer.close()
+        self._reader = self._writer = None
+
+
+async def load(port: int, requests: Sequence[bytes], concurrency: int, seconds: float) -> Asked:
+    """Ask on `concurrency` connections for `seconds`, each beginning elsewhere in `requests`."""
+    asked = Asked(seconds)
+    begin = time.perf_counter() + _WARM_SECONDS
+    end = begin + seconds
+
+    async def client(number: int) -> None:
+        connection, place = Connection("127.0.0.1", port), number * len(requests) // concurrency
+        while (sent := time.perf_counter()) < end:
+            try:
+                status, _ = await connection.ask(requests[place % len(requests)])
+            except (OSError, EOFError):
+                connection.close()
+                status = 0
+                await asyncio.sleep(0.01)  # a server that is gone must not be asked in a busy loop
+            done, place = time.perf_counter(), place + 1
+            if begin <= done < end:
+                if status == 200:
+                    asked.latencies.append(1000 * (done - sent))
+                else:
+                    asked.failed += 1
+        connection.close()
+
+    await asyncio.gather(*(client(number) for number in range(concurrency)))
+    return asked
+
+
+async def counts(port: int, requests: Sequence[bytes], concurrency: int = 4) -> list[int | None]:
+    """The count that the server answers for each request, None where it gives none."""
+    found: list[int | None] = [None] * len(requests)
+
+    async def client(number: int) -> None:
+        connection = Connection("127.0.0.1", port)
+        for place in range(number, len(requests), concurrency):
+            with contextlib.suppress(OSError, EOFError, ValueError, KeyError):
+                status, body = await connection.ask(requests[place])
+                if status == 200:
+                    found[place] = int(json.loads(body)["count"])
+        connection.close()
+
+    await asyncio.gather(*(client(number) for number in range(concurrency)))
+    return found
+
+
+def request(path: str, content_type: str, body: bytes) -> bytes:
+    """A whole POST."""
+    head = (
+        f"POST {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: {content_type}\r\n"
+        f"Content-Length: {len(body)}\r\nAccept: application/json\r\n\r\n"
+    )
+    return head.encode("latin-1") + body
+
+
+def main() -> int:
+    """The command."""
+    parser = ArgumentParser(prog="python -m benchmarks.serving.load", description=__doc__)
+    parser.add_argument("--server", required=True, choices=[server.name for server in SERVERS])
+    parser.add_argument("--port", required=True, type=int)
+    parser.add_argument("--photos", required=True, type=Path, help="a folder of JPEG files")
+    parser.add_argument("--concurrency", type=int, default=4)
+    parser.add_argument("--seconds", type=float, default=10.0)
+    parser.add_argument("--counts", action="store_true", help="ask about every photo once and print the counts")
+    options = parser.parse_args()
+    (server,) = (server for server in SERVERS if server.name == options.server)
+    photos = [file.read_bytes() for file in sorted(options.photos.glob("*.jpg"))]
+    requests = [request(server.path, *server.body(photo)) for photo in photos]
+    if options.counts:
+        print(json.dumps(asyncio.run(counts(options.port, requests))))
+    else:
+        print(json.dumps(asdict(asyncio.run(load(options.port, requests, options.concurrency, options.seconds)))))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
