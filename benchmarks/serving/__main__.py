@@ -11,41 +11,48 @@ random order. Needs a quiet machine. Writes build/benchmarks/serving_<backbone>.
 
 import json
 import os
-import shutil
+import signal
 import sys
 import time
 from argparse import ArgumentParser, Namespace, RawDescriptionHelpFormatter
 from pathlib import Path
+from typing import Any
 
 from benchmarks import machine
 from benchmarks.serving import report, rounds
 from benchmarks.serving.environments import environment
 from benchmarks.serving.errors import BenchError
-from benchmarks.serving.photos import drawn_photos, read_photos, sizes
 from benchmarks.serving.rounds import Bench, Entry, Say
-from benchmarks.serving.servers import SERVERS, Server, Setup
+from benchmarks.serving.servers import SERVERS, Setup
 
 _QUICK = {"rounds": 1, "seconds": 2.0, "photos": 100}
+_NONE = "none"
 
 
 def main(arguments: list[str] | None = None) -> int:
     """The command: 1 when a person can mend what is wrong, after a line that says it."""
     options = _options(arguments)
+    for number in (signal.SIGTERM, signal.SIGHUP):  # servers end with the run
+        signal.signal(number, lambda number, _frame: sys.exit(128 + number))
     say = rounds.progress(time.monotonic())
     here = machine.describe()
     try:
-        bench = _prepare(options, say)
-        entries, tuning, missing = _entries(bench, options, say)
-        figures, limits = rounds.measure(bench, entries)
+        wanted = _wanted(options.servers)
+        say(f"{options.photos} photos; exporting {options.backbone}")
+        bench, sizes = _prepared(options, say)
+        entries, tuning, missing = _entries(bench, wanted, say, quick=options.quick)
+        figures, limits = rounds.measure(bench, entries, missing)
     except BenchError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
+    except KeyboardInterrupt:
+        print("stopped: nothing was written", file=sys.stderr)
+        return 128 + signal.SIGINT
     found = report.result(entries, figures, limits)
-    photos = [file.read_bytes() for file in sorted(bench.photos.glob("*.jpg"))]
     settings = {
         "backbone": options.backbone,
         "image_size": options.image_size,
-        "photos": {"number": len(photos), "from": str(options.data or "drawn"), **sizes(photos)},
+        "photos": {"number": options.photos, "from": str(options.data or "drawn"), **sizes},
         "rounds": options.rounds,
         "seconds": options.seconds,
         "concurrency": options.concurrency,
@@ -53,7 +60,7 @@ def main(arguments: list[str] | None = None) -> int:
     text = "\n".join(
         [
             f"{options.backbone} at {options.image_size} pixels, fp32; {machine.line(here)}; {options.rounds} rounds, "
-            f"windows of {options.seconds:g} s, {len(photos)} photos. Medians (least to most).",
+            f"windows of {options.seconds:g} s, {options.photos} photos. Medians (least to most).",
             "",
             report.table(found, options.concurrency),
             "",
@@ -73,6 +80,7 @@ def _options(arguments: list[str] | None) -> Namespace:
     parser = ArgumentParser(
         prog="python -m benchmarks.serving", description=__doc__, formatter_class=RawDescriptionHelpFormatter
     )
+    named = ", ".join(server.requirements for server in SERVERS if server.requirements)
     parser.add_argument("--backbone", default="mobilenet_v2", help="a classifier of torchvision")
     parser.add_argument("--image-size", type=int, default=224)
     parser.add_argument("--weights", type=Path, help="a file for the backbone; random without")
@@ -81,32 +89,46 @@ def _options(arguments: list[str] | None) -> Namespace:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seconds", type=float, default=10.0, help="of a window")
     parser.add_argument("--concurrency", type=int, nargs="+", default=[4, 16], help="clients at once")
-    parser.add_argument("--servers", help="only those, as in flask,torchserve; ours always takes part")
-    parser.add_argument("--quick", action="store_true", help="one round of short windows, to see that all works")
+    parser.add_argument("--servers", help=f"beside ours only some of {named}, as in flask,litserve; or {_NONE}")
+    parser.add_argument(
+        "--quick", action="store_true", help="short windows, one round, no tuning: to see that all works"
+    )
     parser.add_argument("--out", type=Path, default=Path("build/benchmarks"))
+    if parser.parse_known_args(arguments)[0].quick:
+        parser.set_defaults(**_QUICK)
     options = parser.parse_args(arguments)
-    if options.quick:
-        for name, value in _QUICK.items():
-            setattr(options, name, value)
+    for name, least in (("photos", 2), ("rounds", 1), ("seconds", 0.1), ("image_size", 8)):
+        if not getattr(options, name) >= least:
+            parser.error(f"--{name.replace('_', '-')} is {getattr(options, name)}; it must be at least {least}")
+    if min(options.concurrency) < 1:
+        parser.error(f"--concurrency is {min(options.concurrency)}; it must be at least 1")
     return options
 
 
-def _prepare(options: Namespace, say: Say) -> Bench:
-    """Photos and artifact, made anew: both take seconds."""
-    folder = (options.out / "serving").resolve()
-    photos = folder / "photos"
-    shutil.rmtree(photos, ignore_errors=True)
-    photos.mkdir(parents=True)
-    content = read_photos(options.data, options.photos) if options.data else drawn_photos(options.photos)
-    for number, photo in enumerate(content):
-        (photos / f"{number:05d}.jpg").write_bytes(photo)
-    say(f"{len(content)} photos; exporting {options.backbone}")
-    from benchmarks.serving.artifact import make_artifact  # torch takes seconds, and --help must not
+def _wanted(servers: str | None) -> set[str]:
+    """The peers to install, by their requirements; BenchError for a name that there is not."""
+    known = {server.requirements for server in SERVERS if server.requirements}
+    if servers is None:
+        return known
+    named = {name.strip().lower() for name in servers.split(",")} - {_NONE}
+    if strange := named - known:
+        choice = ", ".join(sorted(known))
+        raise BenchError(f"--servers names {', '.join(sorted(strange))}; there are {choice}, or {_NONE}")
+    return named
 
-    artifact = make_artifact(folder / options.backbone, content, options.backbone, options.image_size, options.weights)
-    return Bench(
-        artifact=artifact,
-        photos=photos,
+
+def _prepared(options: Namespace, say: Say) -> tuple[Bench, dict[str, Any]]:
+    """Photos and artifact, made anew: both take seconds. And the sizes of the photos."""
+    folder = (options.out / "serving").resolve()
+    words = ["--folder", folder, "--backbone", options.backbone, "--image-size", options.image_size]
+    words += ["--photos", options.photos]
+    for name in ("data", "weights"):
+        if getattr(options, name) is not None:
+            words += [f"--{name}", getattr(options, name).resolve()]
+    made = json.loads(rounds.run_module("benchmarks.serving.prepare", *map(str, words)))
+    bench = Bench(
+        artifact=Path(made["artifact"]),
+        photos=Path(made["photos"]),
         environments=folder / "environments",
         folder=folder / "servers",
         seconds=options.seconds,
@@ -114,37 +136,36 @@ def _prepare(options: Namespace, say: Say) -> Bench:
         concurrency=tuple(options.concurrency),
         say=say,
     )
+    return bench, made["sizes"]
 
 
-def _entries(bench: Bench, options: Namespace, say: Say) -> tuple[list[Entry], dict[str, dict[str, float]], list[str]]:
+def _entries(
+    bench: Bench, wanted: set[str], say: Say, *, quick: bool
+) -> tuple[list[Entry], dict[str, dict[str, float]], list[str]]:
     """What is compared, what tuning found, and the peers that cannot be measured, with the reason."""
     entries, tuning, missing = [], {}, []
     for server in SERVERS:
         if server.requirements is None:
             entries.append(Entry(server, Setup(), headline=True))
             continue
-        if options.servers and server.requirements not in options.servers.split(","):
+        if server.requirements not in wanted:
             continue
         try:
             say(f"installing {server.name}")
             environment(server.requirements, bench.environments)
-            setup, tuning[server.name] = (_guess(), {}) if options.quick else rounds.tuned(bench, server)
+            setup, tuning[server.name] = (_guess(), {}) if quick else rounds.tuned(bench, server)
         except BenchError as error:
             missing.append(f"{server.name}: {error}")
             say(missing[-1])
             continue
         entries.append(Entry(server, setup, headline=True))
-        if _shown_untuned(server) and not options.quick:
+        if server.runtime == "torch" and not quick:
             entries.append(Entry(server, Setup(), headline=False))
     return entries, tuning, missing
 
 
-def _shown_untuned(server: Server) -> bool:
-    return server.runtime == "torch"
-
-
 def _guess() -> Setup:
-    """A process a CPU with one thread each, which is what tuning ends with as a rule."""
+    """A process a CPU with one thread each: threads of several processes fight."""
     return Setup(len(os.sched_getaffinity(0)), 1)
 
 

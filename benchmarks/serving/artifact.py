@@ -19,7 +19,7 @@ from tally.calibration import Calibration
 from tally.data.shard_writer import Prepared, write_split
 from tally.data.shards import Split
 from tally.export import export_model
-from tally.network import PhotoNetwork, build_network, load_pretrained
+from tally.network import PhotoNetwork, build_network, check_size, load_pretrained
 from tally.predictor import Limits, decode
 from tally.settings import TrainingSettings
 
@@ -31,6 +31,7 @@ def make_artifact(folder: Path, photos: Sequence[bytes], backbone: str, size: in
     """Write `folder`/model, as a training job of `backbone` would leave it; return the folder."""
     torch.manual_seed(0)
     network = build_network(backbone, 0.0)
+    check_size(network, size)
     if weights:
         load_pretrained(network, weights)
     pixels = torch.from_numpy(np.stack([decode(photo, size, Limits()) for photo in photos[:_SEEN]]))

@@ -2,11 +2,13 @@
 
     PYTHONPATH=model_code python -m benchmarks.serving.load --server Tally --port 8080 --photos FOLDER --concurrency 4
 
-A process of its own, the same for every server, on connections that are kept where the server keeps them. Prints JSON.
+A process of its own, the same for every server. Connections are kept, but begin one after the other and are renewed now
+and then: those that come at once may all be taken by one of several workers that listen together. Prints JSON.
 """
 
 import asyncio
 import contextlib
+import itertools
 import json
 import sys
 import time
@@ -18,6 +20,11 @@ from pathlib import Path
 from benchmarks.serving.servers import SERVERS
 
 _WARM_SECONDS = 0.5  # of asking before the window begins
+_APART_SECONDS = 0.02  # from one client's first connection to the next one's
+_RENEWED_AFTER = 20  # requests on a connection; one more for each client, so that they do not come together
+_ANSWER_SECONDS = 60.0  # SageMaker waits as long
+_FAILED_PAUSE = 0.01  # seconds: clients that are turned away must not take the server's CPU
+BROKEN = (OSError, EOFError, ValueError)
 
 
 @dataclass
@@ -75,20 +82,27 @@ async def load(port: int, requests: Sequence[bytes], concurrency: int, seconds: 
     end = begin + seconds
 
     async def client(number: int) -> None:
-        connection, place = Connection("127.0.0.1", port), number * len(requests) // concurrency
-        while (sent := time.perf_counter()) < end:
+        connection, first = Connection("127.0.0.1", port), number * len(requests) // concurrency
+        await asyncio.sleep(number * _APART_SECONDS)
+        for place in itertools.count():
+            if place % (_RENEWED_AFTER + number) == 0:
+                connection.close()
+            if (sent := time.perf_counter()) >= end:
+                break
+            asking = connection.ask(requests[(first + place) % len(requests)])
             try:
-                status, _ = await connection.ask(requests[place % len(requests)])
-            except (OSError, EOFError):
+                status, _ = await asyncio.wait_for(asking, _ANSWER_SECONDS)
+            except BROKEN:
                 connection.close()
                 status = 0
-                await asyncio.sleep(0.01)  # a server that is gone must not be asked in a busy loop
-            done, place = time.perf_counter(), place + 1
+            done = time.perf_counter()
             if begin <= done < end:
                 if status == 200:
                     asked.latencies.append(1000 * (done - sent))
                 else:
                     asked.failed += 1
+            if status != 200:
+                await asyncio.sleep(_FAILED_PAUSE)
         connection.close()
 
     await asyncio.gather(*(client(number) for number in range(concurrency)))
@@ -102,9 +116,13 @@ async def counts(port: int, requests: Sequence[bytes], concurrency: int = 4) -> 
     async def client(number: int) -> None:
         connection = Connection("127.0.0.1", port)
         for place in range(number, len(requests), concurrency):
-            with contextlib.suppress(OSError, EOFError, ValueError, KeyError):
-                status, body = await connection.ask(requests[place])
-                if status == 200:
+            try:
+                status, body = await asyncio.wait_for(connection.ask(requests[place]), _ANSWER_SECONDS)
+            except BROKEN:
+                connection.close()
+                continue
+            if status == 200:
+                with contextlib.suppress(ValueError, KeyError, TypeError):
                     found[place] = int(json.loads(body)["count"])
         connection.close()
 

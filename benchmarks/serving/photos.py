@@ -23,7 +23,9 @@ def read_photos(folder: Path, wanted: int) -> list[bytes]:
     """
     files = sorted(folder.rglob("*.jpg"))
     if len(files) < wanted:
-        raise BenchError(f"{folder} has {len(files)} *.jpg files, {wanted} are wanted: name another folder with --data")
+        raise BenchError(
+            f"{folder} has {len(files)} *.jpg files, {wanted} are wanted: fewer --photos, or another --data"
+        )
     photos = [files[position * len(files) // wanted].read_bytes() for position in range(wanted)]
     for number, photo in enumerate(photos):
         try:

@@ -24,7 +24,8 @@ def agreement(ours: Sequence[int | None], theirs: Sequence[int | None]) -> float
 def result(entries: Sequence[Entry], figures: Mapping[str, Figures], limits: Sequence[float]) -> dict[str, Any]:
     """Everything measured as plain JSON data, with the ratios to the best tuned peer and to the control."""
     ours = figures[OURS]
-    tuned = [entry for entry in entries if entry.headline and entry.server.requirements]
+    there = [entry for entry in entries if entry.name in figures]
+    tuned = [entry for entry in there if entry.headline and entry.server.requirements]
     peers = [entry.name for entry in tuned if entry.server.runtime == "torch"]
     control = [entry.name for entry in tuned if entry.server.runtime != "torch"]
     found: dict[str, Any] = {
@@ -62,7 +63,7 @@ def _against_best(
 def table(result: Mapping[str, Any], concurrency: Sequence[int]) -> str:
     """Markdown: a row a server, medians with the range of the rounds."""
     head = ["server", "workers x threads", *(f"requests/s, {clients} clients" for clients in concurrency)]
-    head += [f"p50 / p99 ms, {concurrency[0]} clients", "memory MiB", "first answer s", "same counts"]
+    head += [f"p50 / p99 ms, {concurrency[0]} clients", "memory MiB", "first answer s", "same counts", "failed"]
     rows = []
     for name, entry in result["entries"].items():
         middle, tail = (statistics.median(entry[what][concurrency[0]]) for what in ("p50", "p99"))
@@ -77,6 +78,7 @@ def table(result: Mapping[str, Any], concurrency: Sequence[int]) -> str:
                 _spread(entry["memory"], 0),
                 _spread(entry["start"], 1),
                 same,
+                str(entry["failed"]),
             ]
         )
     rows.append([LIMIT, "", _spread(result["limit"], 0), *[""] * (len(head) - 3)])
@@ -91,9 +93,7 @@ def sentences(result: Mapping[str, Any]) -> list[str]:
     """The ratios in words."""
     lines = []
     for clients, best in result.get("best_peer", {}).items():
-        lines.append(
-            f"{clients} clients: {_times(best['ratio'])} the requests/s of the best tuned peer, {best['peer']}"
-        )
+        lines.append(f"{clients} clients: {_times(best['ratio'])} the requests/s of the best peer, {best['peer']}")
     for clients, ratio in result.get("control", {}).items():
         lines.append(f"{clients} clients: {_times(ratio)} the control, which has our runtime in the peers' design")
     for clients, ratio in result["of_the_limit"].items():

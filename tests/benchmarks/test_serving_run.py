@@ -1,5 +1,7 @@
 """`make bench-serving`, in short: our server alone, for real; and what goes wrong is said."""
 
+import ast
+import contextlib
 import io
 import json
 import os
@@ -10,15 +12,18 @@ import sys
 from collections import Counter
 from pathlib import Path
 
+import psutil
 import pytest
 from PIL import Image
 
-from benchmarks.serving import environments
+from benchmarks.serving import environments, rounds
+from benchmarks.serving.__main__ import _options, main
 from benchmarks.serving.environments import environment
 from benchmarks.serving.errors import BenchError
 from benchmarks.serving.limit import photos_per_second
 from benchmarks.serving.photos import drawn_photos, read_photos, sizes
-from benchmarks.serving.servers import SERVERS, Place, Server, Setup, running
+from benchmarks.serving.rounds import Bench, Entry, Figures
+from benchmarks.serving.servers import SERVERS, Place, Server, Setup, running, tuning_grid
 from local.jobs.workspace import free_port
 from tests.model_code.jobs import MODEL_CODE
 
@@ -39,7 +44,7 @@ def test_photos_of_a_folder_are_spread_over_it_and_must_be_enough_and_whole(tmp_
         Image.new("RGB", (40 + number, 40)).save(tmp_path / f"{number}.jpg")
     widths = [Image.open(io.BytesIO(photo)).width for photo in read_photos(tmp_path, 3)]
     assert widths == [40, 42, 44]
-    with pytest.raises(BenchError, match=r"has 6 \*.jpg files, 7 are wanted: name another folder with --data"):
+    with pytest.raises(BenchError, match=r"has 6 \*.jpg files, 7 are wanted: fewer --photos, or another --data"):
         read_photos(tmp_path, 7)
     (tmp_path / "4.jpg").write_bytes(b"no photo")
     with pytest.raises(BenchError, match=r"4.jpg cannot be counted: the body is no image"):
@@ -54,16 +59,96 @@ def test_a_peer_that_cannot_be_installed_is_named(tmp_path: Path, monkeypatch: p
     assert not (tmp_path / "made" / "absent" / "installed.txt").exists()
 
 
-@pytest.mark.parametrize("code", ["print('it is'); raise SystemExit(3)", "import time; time.sleep(60)"])
+SLEEPER = """
+import os, pathlib, signal, subprocess, sys, time
+stubborn = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('up', flush=True); time.sleep(60)"
+child = subprocess.Popen([sys.executable, "-c", stubborn], stdout=subprocess.PIPE)
+child.stdout.readline()
+pathlib.Path("pids").write_text(f"{os.getpid()} {child.pid}")
+print("it is mute", flush=True)
+"""
+
+
+@pytest.mark.parametrize("then", ["os._exit(3)", "time.sleep(60)"], ids=["ends by itself", "goes on"])
 def test_a_server_that_gives_no_answer_is_named_with_its_log_and_leaves_nothing(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: str
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, then: str
 ) -> None:
-    monkeypatch.setattr("benchmarks.serving.servers._START_SECONDS", 1.0)
-    server = Server("Mute", lambda _place, _setup: ([sys.executable, "-c", code], {}))
+    monkeypatch.setattr("benchmarks.serving.servers._START_SECONDS", 2.0)
+    monkeypatch.setattr("benchmarks.serving.servers._END_SECONDS", 1.0)
+    server = Server("Mute", lambda _place, _setup: ([sys.executable, "-c", SLEEPER + then], {}))
     place = Place(HERE, tmp_path, tmp_path / "mute", free_port())
-    said = "Mute \\(2 x 1\\) gave no answer; its log, .*log.txt, ends: " + ("it is" if "print" in code else "")
+    said = r"Mute \(2 x 1\) gave no answer; its log, .*log.txt, ends: it is mute"
     with pytest.raises(BenchError, match=said), running(server, Setup(2, 1), place, b""):
         pytest.fail("it is no server")
+    pids = [int(pid) for pid in (tmp_path / "mute" / "pids").read_text().split()]
+    assert len(pids) == 2
+    assert not [pid for pid in pids if psutil.pid_exists(pid) and psutil.Process(pid).status() != "zombie"]
+
+
+def test_variables_of_a_person_tune_no_server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("WEB_CONCURRENCY", "TS_CONFIG_FILE", "OMP_NUM_THREADS", "BENTOML_CONFIG"):
+        monkeypatch.setenv(name, "9")
+    monkeypatch.setattr("benchmarks.serving.servers._START_SECONDS", 5.0)
+    code = "import os; print(sorted(os.environ))"
+    server = Server("Teller", lambda _place, _setup: ([sys.executable, "-c", code], {"OWN": "1"}))
+    with pytest.raises(BenchError) as told, running(server, Setup(), Place(HERE, tmp_path, tmp_path, 1), b""):
+        pytest.fail("it is no server")
+    seen = set(ast.literal_eval(str(told.value).partition("ends: ")[2]))
+    assert {"OWN", "BENCH_ARTIFACT", "PATH", "PYTHONPATH"} <= seen
+    assert seen <= {"OWN", "BENCH_ARTIFACT", "PATH", "PYTHONPATH", "HOME", "LANG", "LC_ALL", "LC_CTYPE", "TMPDIR"}
+
+
+GRIDS = {1: [1, 2], 2: [1, 2, 4], 6: [1, 2, 4, 6, 8], 16: [1, 2, 4, 8, 16, 32]}
+
+
+@pytest.mark.parametrize("cpus", GRIDS)
+def test_the_grid_has_a_process_a_cpu_and_twice_as_many(cpus: int) -> None:
+    grid = tuning_grid(cpus)
+    assert sorted({setup.workers for setup in grid if setup.workers}) == GRIDS[cpus]
+    assert {setup.threads for setup in grid} == {1, 2}
+
+
+def test_a_peer_that_fails_in_a_round_is_left_out_and_the_others_go_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    turns: list[str] = []
+
+    def turn(_bench: Bench, entry: Entry, figures: Figures) -> None:
+        turns.append(entry.name)
+        if entry.name == "LitServe" and turns.count("LitServe") == 2:
+            raise BenchError("it fell over")
+        figures.rates[4] = [1.0]
+
+    monkeypatch.setattr(rounds, "_turn", turn)
+    monkeypatch.setattr(rounds, "_limit", lambda _bench: 9.0)
+    bench = Bench(tmp_path, tmp_path, tmp_path, tmp_path, 1.0, 3, (4,), lambda _text: None)
+    entries = [Entry(server, Setup(), headline=True) for server in (SERVERS[0], SERVERS[3])]
+    missing: list[str] = []
+    figures, limits = rounds.measure(bench, entries, missing)
+    assert (set(figures), limits, missing) == ({"Tally"}, [9.0] * 3, ["LitServe: it fell over"])
+    assert Counter(turns) == {"Tally": 3, "LitServe": 2}
+
+
+WRONG = {
+    "--servers torchserv": "--servers names torchserv; there are bentoml, flask, litserve, torchserve, or none",
+    "--rounds 0": "--rounds is 0; it must be at least 1",
+    "--seconds nan": "--seconds is nan; it must be at least 0.1",
+    "--photos 1 --quick": "--photos is 1; it must be at least 2",
+    "--concurrency 4 0": "--concurrency is 0; it must be at least 1",
+}
+
+
+@pytest.mark.parametrize("words", WRONG)
+def test_a_wrong_option_is_named_at_once(tmp_path: Path, capsys: pytest.CaptureFixture[str], words: str) -> None:
+    with contextlib.suppress(SystemExit):
+        assert main([*words.split(), "--out", str(tmp_path)]) == 1
+    assert WRONG[words] in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())
+
+
+def test_quick_changes_defaults_only() -> None:
+    found = _options(["--quick", "--rounds", "3"])
+    assert (found.rounds, found.seconds, found.photos) == (3, 2.0, 100)
 
 
 @pytest.mark.parametrize(
@@ -86,7 +171,7 @@ def test_our_server_alone(tmp_path: Path) -> None:
     environment = {**os.environ, "PYTHONPATH": str(MODEL_CODE)}
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 1
-    assert "squeezenet1_1 has no linear head" in done.stderr
+    assert done.stderr.splitlines()[-1].startswith("error: squeezenet1_1 has no linear head")
     command[command.index("squeezenet1_1")] = "shufflenet_v2_x0_5"
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
@@ -99,7 +184,8 @@ def test_our_server_alone(tmp_path: Path) -> None:
     assert 20 < ours["memory"][0] < 500
     assert (tmp_path / "serving_shufflenet_v2_x0_5.md").read_text() == done.stdout
     folder = tmp_path / "serving"
-    one = photos_per_second(folder / "shufflenet_v2_x0_5", folder / "photos", 1.0, 1)
+    (photos,) = folder.glob("photos-*")
+    one = photos_per_second(folder / "shufflenet_v2_x0_5", photos, 1.0, 1)
     assert one > 5
 
 
