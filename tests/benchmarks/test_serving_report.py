@@ -65,7 +65,7 @@ def test_the_headline_is_the_best_tuned_peer_and_never_a_default_or_the_control(
     assert found["memory"]["ratio"][0] == pytest.approx(0.1)
     assert found["of_the_limit"][4] == pytest.approx((0.8, 0.72, 0.88))
     said = "\n".join(sentences(found))
-    assert "2.50 times (2.50 to 2.50) the requests/s of the best tuned peer, LitServe" in said
+    assert "2.50 times (2.50 to 2.50) the requests/s of the best peer, LitServe" in said
     assert "80% of the limit" in said
     assert "1 / 10.0 of the memory" in said
     assert "1 / 16.0 of the time to the first answer" in said
