@@ -11,7 +11,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
@@ -166,7 +166,6 @@ class Running:
     process: psutil.Process
     first_answer: float
     log: Path
-    _children: list[psutil.Process] = field(default_factory=list)
 
     def memory_mib(self) -> float:
         """Proportional set size of all its processes: pages that several share are counted once."""
