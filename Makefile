@@ -3,8 +3,8 @@
 #   make run DATA=../photos        the same on your photos; `make help` lists the options
 #   make deploy ENV=dev            the same stacks in your AWS account
 .DEFAULT_GOAL := help
-.PHONY: help run up down options test load e2e compare-recipes bench bench-serving lint format definition picture reference snapshot \
-	requirements clean policy bootstrap deploy diff upload start watch runs stop packages approve rollback predict status destroy
+.PHONY: help run up down options test load e2e compare-recipes bench bench-serving lint format definition picture \
+	reference snapshot requirements clean policy bootstrap deploy diff upload start watch runs stop packages approve rollback predict status destroy
 
 PYTHON ?= python3
 UV_VERSION := 0.13.8
@@ -126,7 +126,7 @@ bench: .venv/installed ## what the API's function adds to fetch and model, and t
 	@echo
 	$(BIN)/python -m benchmarks.api_memory
 
-bench-serving: .venv/installed ## the endpoint beside TorchServe, LitServe, BentoML, Flask; half an hour: [QUICK=1] [BACKBONE=resnet50]
+bench-serving: .venv/installed ## the endpoint beside TorchServe, LitServe, BentoML, Flask; 40 minutes: [QUICK=1] [BACKBONE=resnet50]
 	@PYTHONPATH=model_code $(BIN)/python -m benchmarks.serving $(call given,$(SERVING_VARIABLES)) \
 		$(and $(findstring command,$(origin QUICK)),$(filter 1,$(QUICK)),--quick)
 
@@ -161,7 +161,7 @@ requirements: .venv/uv ## resolve requirements/*.in anew into pinned files
 	for name in deploy local serve train; do \
 		$(BIN)/uv pip compile -q --no-header --python-version 3.11 -c requirements/dev.txt requirements/$$name.in -o requirements/$$name.txt; \
 	done
-	for name in flask litserve bentoml torchserve; do \
+	for name in $(filter-out common,$(basename $(notdir $(wildcard $(PEERS)/*.in)))); do \
 		$(BIN)/uv pip compile -q --no-header --python-version 3.11 -c requirements/train.txt $(PEERS)/$$name.in -o $(PEERS)/$$name.txt; \
 	done
 

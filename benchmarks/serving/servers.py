@@ -29,9 +29,8 @@ _BOUNDARY = "tally-bench"
 
 @dataclass(frozen=True)
 class Setup:
-    """How a server is started: workers are processes (of ours, photos side by side), threads those of one inference.
-
-    None of both is the server's own default.
+    """How a peer is started: processes, and threads of one inference. None of both is the server's own default, which
+    ours always has: it sizes itself.
     """
 
     workers: int | None = None
@@ -67,7 +66,7 @@ Command = Callable[[Place, Setup], tuple[list[str], dict[str, str]]]
 
 @dataclass(frozen=True)
 class Server:
-    """`requirements` is the peer's file beside `peers`; none runs in our own environment."""
+    """`requirements` names the peer's pinned file; without one it runs in our own environment."""
 
     name: str
     command: Command
