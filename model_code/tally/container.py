@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tally.cpus import usable_cpus
 from tally.errors import TallyError
 from tally.paths import MlPaths
 
@@ -115,7 +116,7 @@ def _command(cluster: Cluster, processes: int) -> list[str]:
 def _environment(cluster: Cluster, processes: int) -> Mapping[str, str]:
     values = {}
     if "OMP_NUM_THREADS" not in os.environ:
-        values["OMP_NUM_THREADS"] = str(max(1, len(os.sched_getaffinity(0)) // processes))
+        values["OMP_NUM_THREADS"] = str(max(1, usable_cpus() // processes))
     values |= {name: value for name, value in MALLOC.items() if name not in os.environ}
     if cluster.interface:
         values |= {"GLOO_SOCKET_IFNAME": cluster.interface, "NCCL_SOCKET_IFNAME": cluster.interface}

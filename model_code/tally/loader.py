@@ -18,6 +18,7 @@ from PIL import Image, ImageEnhance
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, DistributedSampler, Sampler
 
+from tally.cpus import usable_cpus
 from tally.data.shards import Split
 from tally.labels import class_index
 from tally.letterbox import FILL, fitted_size, letterbox
@@ -196,7 +197,7 @@ def loader_workers(settings: TrainingSettings) -> int:
         return settings.workers
     ranks_here = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
     busy = 1 if torch.cuda.is_available() else torch.get_num_threads()
-    return max(0, min(8, len(os.sched_getaffinity(0)) // ranks_here - busy))
+    return max(0, min(8, usable_cpus() // ranks_here - busy))
 
 
 def validation_loader(split: Split, settings: TrainingSettings, ranks: Ranks) -> DataLoader[Batch]:

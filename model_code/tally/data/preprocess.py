@@ -8,7 +8,6 @@ instances each does its share of the shards, and the shards are the same bytes w
 
 import argparse
 import multiprocessing
-import os
 import shutil
 import time
 from collections import defaultdict
@@ -17,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tally.container import Cluster
+from tally.cpus import usable_cpus
 from tally.data.duplicates import refuse_duplicates, same_key
 from tally.data.files import make_folder, replacing
 from tally.data.findings import Findings, Quarantined
@@ -84,7 +84,7 @@ class PreprocessSettings:
         parser.add_argument(
             "--min-photos", type=int, default=1, help="fewest usable photos a split may have (default 1)"
         )
-        parser.add_argument("--workers", type=int, default=_cores(), help="processes (default: one a core)")
+        parser.add_argument("--workers", type=int, default=usable_cpus(), help="processes (default: one a core)")
         return cls(**vars(parser.parse_args(argv)))
 
 
@@ -232,7 +232,3 @@ class _Progress:
         done = self._done.value
         rate = done / max(self._shown - self._started, 1e-3)
         print(f"progress photos={done}/{self._photos} photos_per_second={rate:.0f}", flush=True)
-
-
-def _cores() -> int:
-    return len(os.sched_getaffinity(0))

@@ -1,7 +1,6 @@
 """Runs a model over the test split, and times it the way it is served."""
 
 import itertools
-import os
 import statistics
 import time
 from collections.abc import Mapping
@@ -13,6 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from tally.cpus import usable_cpus
 from tally.data.shards import Split
 from tally.errors import TallyError
 from tally.labels import class_index
@@ -63,7 +63,7 @@ def score(name: str, model_dir: Path, split: Split) -> Scored:
 
     TallyError names the photo that cannot be decoded.
     """
-    threads = cpus()
+    threads = usable_cpus()
     predictor = Predictor.load(model_dir, threads)
     rows: list[Probabilities] = []
     start = said = time.monotonic()
@@ -106,8 +106,3 @@ def latencies(models: Mapping[str, Path], split: Split) -> dict[str, float]:
             predictors[name].predict(photo)
             times[name].append(1000 * (time.perf_counter() - start))
     return {name: statistics.median(values) for name, values in times.items()}
-
-
-def cpus() -> int:
-    """CPUs this process may use."""
-    return len(os.sched_getaffinity(0))

@@ -17,6 +17,8 @@ from typing import Any
 import psutil
 import torch
 
+from tally.cpus import usable_cpus
+
 COLUMNS = ("seconds", "cpus", "memory", "gpu", "gpu_memory")
 _KEPT = 240  # samples: with more, each two become one and the pace halves
 _GIB = 2**30
@@ -63,7 +65,7 @@ class Utilisation:
             "columns": list(COLUMNS),
             "samples": [list(row) for row in self._samples],
             "every": self._every,
-            "cpus": len(os.sched_getaffinity(0)),
+            "cpus": usable_cpus(),
             "memory": memory_limit() / _GIB,
             "gpus": torch.cuda.device_count(),
             "gpu_busy_known": self._busy_known,
