@@ -3,37 +3,43 @@
     python -m tally serve          # 0.0.0.0:8080; TALLY_BIND_HOST and SAGEMAKER_BIND_TO_PORT override
 
 `GET /ping` answers 200; nothing listens before the model has run once. `POST /invocations` takes one photo as the body.
-Photos are counted side by side on as many threads as there are CPUs, one thread each. Answers name the model package
-that TALLY_MODEL_PACKAGE gives the ARN of, where there is one.
+Photos are counted side by side in as many processes as there are CPUs, one thread each; this one reads and answers.
+Answers name the model package that TALLY_MODEL_PACKAGE gives the ARN of, where there is one.
 """
 
+import json
 import os
 import re
 import signal
 import sys
+import traceback
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
 
 import anyio
 import uvicorn
-from anyio.to_thread import run_sync
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from tally.cpus import usable_cpus
 from tally.errors import TallyError
 from tally.paths import MlPaths
-from tally.predictor import BadPhoto, Predictor, too_large
+from tally.predictor import BadPhoto, Limits, Predictor, too_large
+from tally.prefork import Answer, WorkerDiedError, Workers
 
 CONTENT_TYPES = ("image/jpeg", "image/png", "image/webp")
 DRAIN_SECONDS = 25
 """SageMaker sends SIGKILL 30 seconds after SIGTERM."""
 _WAITING = 32
-"""Requests at hand per thread from which new ones are sent away: each holds a photo of some megabytes."""
+"""Requests at hand per worker from which new ones are sent away: each holds a photo of some megabytes."""
 _READ_ON = 4
 """A body is read, and dropped, up to so many times the limit: most clients only listen once they have sent all."""
 _BODY_SECONDS = 30.0
 """For a whole body; SageMaker itself sends a photo in a moment."""
+_INTERNAL = "the photo could not be counted; the reason is in the server's log"
 _PACKAGE = re.compile(r"arn:[a-z-]+:sagemaker:[a-z0-9-]+:\d{12}:model-package/([A-Za-z0-9-]{1,63}/[1-9]\d*)")
 
 
@@ -45,19 +51,43 @@ def serve(paths: MlPaths) -> None:
     """
     host, port = os.environ.get("TALLY_BIND_HOST", "0.0.0.0"), _port()  # noqa: S104 - a container serves its network
     package = _package()
-    app = create_app(Predictor.load(paths.model), package=package)
+    predictor = Predictor.load(paths.model)
+    predictor.warm_up()  # before the workers start: they share what it allocates
+    workers = Workers(counter(predictor, package), usable_cpus(), predictor.warm_up)
     # uvicorn raises the signal again once it has drained.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
-    uvicorn.run(app, host=host, port=port, timeout_graceful_shutdown=DRAIN_SECONDS, access_log=False)
+    app = create_app(workers, predictor.limits)
+    drain = DRAIN_SECONDS
+    uvicorn.run(
+        app, host=host, port=port, loop="uvloop", http="httptools", timeout_graceful_shutdown=drain, access_log=False
+    )
 
 
-def create_app(predictor: Predictor, threads: int | None = None, package: str | None = None) -> Starlette:
-    """Warm the model up and return the ASGI application.
+def counter(predictor: Predictor, package: str | None) -> Callable[[bytes], Answer]:
+    """What the workers do: from an encoded photo to status and body. `package` is the model's, as GROUP/VERSION."""
 
-    `threads` photos are counted at once (default: one a CPU); `package` is the model's, as GROUP/VERSION.
-    """
-    predictor.warm_up()
-    endpoint = Endpoint(predictor, threads or len(os.sched_getaffinity(0)), package)
+    def count(photo: bytes) -> Answer:
+        try:
+            return 200, _json({**predictor.predict(photo).as_dict(), "package": package})
+        except BadPhoto as error:
+            return error.status, _json({"code": error.code, "message": str(error)})
+        except Exception:
+            traceback.print_exc()
+            return 500, _json({"code": "internal_error", "message": _INTERNAL})
+
+    return count
+
+
+def create_app(workers: Workers, limits: Limits) -> Starlette:
+    """Return the ASGI application, which closes `workers` when it ends."""
+    endpoint = Endpoint(workers, limits)
+
+    @asynccontextmanager
+    async def lifespan(_app: Starlette) -> AsyncIterator[None]:
+        await workers.connect()
+        yield
+        workers.close()
+
     return Starlette(
         routes=[
             Route("/ping", endpoint.ping, methods=["GET"]),
@@ -69,17 +99,17 @@ def create_app(predictor: Predictor, threads: int | None = None, package: str | 
             HTTPException: _http_error,
             Exception: _internal_error,
         },
+        lifespan=lifespan,
     )
 
 
 class Endpoint:
     """The two routes and what they share."""
 
-    def __init__(self, predictor: Predictor, threads: int, package: str | None) -> None:
-        self.predictor = predictor
-        self.package = package
-        self._limiter = anyio.CapacityLimiter(threads)
-        self._most = threads * _WAITING
+    def __init__(self, workers: Workers, limits: Limits) -> None:
+        self._workers = workers
+        self._limits = limits
+        self._most = workers.number * _WAITING
         self._at_hand = 0
 
     async def ping(self, _request: Request) -> Response:
@@ -98,14 +128,16 @@ class Endpoint:
             return _error(503, "busy", f"{self._at_hand} photos are waiting already: try again later")
         self._at_hand += 1
         try:
-            prediction = await run_sync(self.predictor.predict, photo, limiter=self._limiter)
+            status, answer = await self._workers.ask(photo)
+        except WorkerDiedError:
+            return _error(500, "internal_error", _INTERNAL)
         finally:
             self._at_hand -= 1
-        return JSONResponse({**prediction.as_dict(), "package": self.package})
+        return Response(answer, status, media_type="application/json")
 
     async def _body(self, request: Request) -> bytes:
         """Read the body, holding never more than the limit; a longer one is refused, and one that takes too long."""
-        limits = self.predictor.limits
+        limits = self._limits
         body, length = bytearray(), 0
         with anyio.move_on_after(_BODY_SECONDS) as time_limit:
             async for chunk in request.stream():
@@ -139,6 +171,10 @@ def _package() -> str | None:
     return match[1]
 
 
+def _json(value: Mapping[str, object]) -> bytes:
+    return json.dumps(value, separators=(",", ":")).encode()
+
+
 def _error(status: int, code: str, message: str, headers: dict[str, str] | None = None) -> JSONResponse:
     return JSONResponse({"code": code, "message": message}, status, headers)
 
@@ -161,4 +197,4 @@ async def _http_error(_request: Request, error: Exception) -> Response:
 
 
 async def _internal_error(_request: Request, _: Exception) -> Response:
-    return _error(500, "internal_error", "the photo could not be counted; the reason is in the server's log")
+    return _error(500, "internal_error", _INTERNAL)
