@@ -15,6 +15,7 @@ MAX_SCANS = 64
 """Of one JPEG. Cameras and editors write 1 or about 10; at 50 million pixels a scan costs about 30 ms."""
 
 _SCAN, _END = 0xDA, 0xD9
+_SCAN_MARKER = re.compile(rb"\xff\xda")
 _MARKER = re.compile(rb"\xff[^\x00\x01\xd0-\xd7\xff]")
 """Not among them: a stuffed FF of the pixels, fill, and markers that stand alone."""
 
@@ -72,7 +73,7 @@ def _appearances(file: BinaryIO) -> int:
     file.seek(0)
     count, last = 0, b""
     while block := file.read(_BLOCK):
-        count += block.count(b"\xff\xda") + (last == b"\xff" and block[:1] == b"\xda")
+        count += len(_SCAN_MARKER.findall(block)) + (last == b"\xff" and block[:1] == b"\xda")
         last = block[-1:]
     return count
 

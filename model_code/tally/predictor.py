@@ -148,13 +148,13 @@ class Predictor:
         """Count the objects in one encoded photo; BadPhoto when it cannot be used."""
         row = self.probabilities(self.decode(photo)[None])[0]
         best = int(row.argmax())
-        return Prediction(COUNTS[best], float(row[best]), tuple(float(value) for value in row), self.model)
+        return Prediction(COUNTS[best], float(row[best]), tuple(row.tolist()), self.model)
 
     def probabilities(self, batch: Photos) -> Probabilities:
         """Run uint8 [n, size, size, 3] -> float32 [n, 5]; TallyError when the model answers with no probabilities."""
         (output,) = self._session.run(["probabilities"], {"photos": batch})
         answer = np.asarray(output, dtype=np.float32)
-        if answer.shape != (len(batch), len(COUNTS)) or not np.allclose(answer.sum(axis=1), 1, atol=1e-3):
+        if answer.shape != (len(batch), len(COUNTS)) or not (np.abs(answer.sum(axis=1) - 1) < 1e-3).all():
             raise TallyError(f"model {self.model} answered {answer.shape} {answer[:1]} where probabilities should be")
         return answer
 
