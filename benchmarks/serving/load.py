@@ -17,6 +17,8 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
+import uvloop
+
 from benchmarks.serving.servers import SERVERS
 
 _WARM_SECONDS = 0.5  # of asking before the window begins
@@ -153,9 +155,9 @@ def main() -> int:
     photos = [file.read_bytes() for file in sorted(options.photos.glob("*.jpg"))]
     requests = [request(server.path, *server.body(photo)) for photo in photos]
     if options.counts:
-        print(json.dumps(asyncio.run(counts(options.port, requests))))
+        print(json.dumps(uvloop.run(counts(options.port, requests))))
     else:
-        print(json.dumps(asdict(asyncio.run(load(options.port, requests, options.concurrency, options.seconds)))))
+        print(json.dumps(asdict(uvloop.run(load(options.port, requests, options.concurrency, options.seconds)))))
     return 0
 
 
