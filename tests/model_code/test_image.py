@@ -38,6 +38,14 @@ def test_everything_copied_exists_and_passes_dockerignore() -> None:
         assert source in allowed
 
 
+def test_all_code_is_compiled_when_the_image_is_built() -> None:
+    stages = DOCKERFILE.split("\nFROM ")[2:]
+    assert len(stages) == 2
+    for stage in stages:
+        assert "--no-compile" not in stage
+        assert "COPY model_code/tally code/tally\nRUN python -m compileall -q code\n" in stage
+
+
 def test_the_serving_half_needs_nothing_that_its_image_lacks() -> None:
     pinned = {line.split("==")[0] for line in (ROOT / "requirements" / "serve.txt").read_text().splitlines()}
     assert not pinned & set(NOT_IN_SERVE)
