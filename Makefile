@@ -3,7 +3,7 @@
 #   make run DATA=../photos        the same on your photos; `make help` lists the options
 #   make deploy ENV=dev            the same stacks in your AWS account
 .DEFAULT_GOAL := help
-.PHONY: help run up down options test load e2e compare-recipes bench bench-serving lint format definition picture \
+.PHONY: help run up down options test load e2e compare-recipes bench bench-serving bench-training lint format definition picture \
 	reference snapshot requirements clean policy bootstrap deploy diff upload start watch runs stop packages approve rollback predict status destroy
 
 PYTHON ?= python3
@@ -22,6 +22,8 @@ RECIPE_VARIABLES := DATA GROUPS LIST BACKBONE WEIGHTS IMAGE_SIZE EPOCHS MEMBERS 
 	SPLIT SAMPLE_PHOTOS OUT
 # What `make bench-serving` takes, likewise.
 SERVING_VARIABLES := DATA BACKBONE WEIGHTS IMAGE_SIZE PHOTOS ROUNDS SECONDS SERVERS OUT
+# What `make bench-training` takes, likewise.
+TRAINING_VARIABLES := DATA BACKBONE IMAGE_SIZE PHOTOS ROUNDS SECONDS OUT
 # Operating commands take theirs likewise, as options of `python -m ops`.
 OPS_VARIABLES := ENV EXECUTION_POLICY OVERRIDES VERSION RUN PREFIX S3_URI IMAGE_URL PHOTO EXPECTED_COUNT
 
@@ -29,6 +31,7 @@ option = --$(subst _,-,$(shell echo $(1) | tr A-Z a-z))
 quoted = '$(subst ','\'',$(1))'
 given = $(foreach name,$(1),$(if $(findstring command,$(origin $(name))),$(call option,$(name)) $(call quoted,$($(name)))))
 needed = $(if $(findstring command,$(origin $(1))),$(call quoted,$($(1))),$(error say $(1), as in: make $@ ENV=dev $(1)=$(2)))
+quick = $(and $(findstring command,$(origin QUICK)),$(filter 1,$(QUICK)),--quick)
 RUN_OPTIONS = $(call given,$(RUN_VARIABLES))
 # They need no torch: where neither `make run` nor a test has been or is about to be, a smaller environment does.
 TOOLS := $(if $(wildcard .venv/installed)$(filter run up test e2e,$(MAKECMDGOALS)),.venv,.venv-deploy)
@@ -127,8 +130,10 @@ bench: .venv/installed ## what the API's function adds to fetch and model, and t
 	$(BIN)/python -m benchmarks.api_memory
 
 bench-serving: .venv/installed ## the endpoint beside TorchServe, LitServe, BentoML, Flask; 40 minutes: [QUICK=1] [BACKBONE=resnet50]
-	@PYTHONPATH=model_code $(BIN)/python -m benchmarks.serving $(call given,$(SERVING_VARIABLES)) \
-		$(and $(findstring command,$(origin QUICK)),$(filter 1,$(QUICK)),--quick)
+	@PYTHONPATH=model_code $(BIN)/python -m benchmarks.serving $(call given,$(SERVING_VARIABLES)) $(quick)
+
+bench-training: .venv/installed ## loader, steps and ranks of training beside what they could be: [QUICK=1] [BACKBONE=resnet18]
+	@PYTHONPATH=model_code $(BIN)/python -m benchmarks.training $(call given,$(TRAINING_VARIABLES)) $(quick)
 
 lint: .venv/installed ## formatting, lint and types
 	$(BIN)/ruff format --check .

@@ -19,10 +19,11 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks import machine
+from benchmarks.errors import BenchError
+from benchmarks.modules import Say, progress, run_module
 from benchmarks.serving import report, rounds
 from benchmarks.serving.environments import environment
-from benchmarks.serving.errors import BenchError
-from benchmarks.serving.rounds import Bench, Entry, Say
+from benchmarks.serving.rounds import Bench, Entry
 from benchmarks.serving.servers import SERVERS, Setup
 
 _QUICK = {"rounds": 1, "seconds": 2.0, "photos": 100}
@@ -34,7 +35,7 @@ def main(arguments: list[str] | None = None) -> int:
     options = _options(arguments)
     for number in (signal.SIGTERM, signal.SIGHUP):  # servers end with the run
         signal.signal(number, lambda number, _frame: sys.exit(128 + number))
-    say = rounds.progress(time.monotonic())
+    say = progress(time.monotonic())
     here = machine.describe()
     try:
         wanted = _wanted(options.servers)
@@ -125,7 +126,7 @@ def _prepared(options: Namespace, say: Say) -> tuple[Bench, dict[str, Any]]:
     for name in ("data", "weights"):
         if getattr(options, name) is not None:
             words += [f"--{name}", getattr(options, name).resolve()]
-    made = json.loads(rounds.run_module("benchmarks.serving.prepare", *map(str, words)))
+    made = json.loads(run_module("benchmarks.serving.prepare", *map(str, words)))
     bench = Bench(
         artifact=Path(made["artifact"]),
         photos=Path(made["photos"]),

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from benchmarks.serving.errors import BenchError
+from benchmarks.errors import BenchError
 from tally.calibration import Calibration
 from tally.data.shard_writer import Prepared, write_split
 from tally.data.shards import Split

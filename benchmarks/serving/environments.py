@@ -5,7 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from benchmarks.serving.errors import BenchError
+from benchmarks.errors import BenchError
 
 REQUIREMENTS = Path(__file__).with_name("requirements")
 

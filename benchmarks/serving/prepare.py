@@ -11,9 +11,9 @@ import sys
 from argparse import ArgumentParser
 from pathlib import Path
 
+from benchmarks.errors import BenchError
+from benchmarks.photos import drawn_photos, read_photos, sizes
 from benchmarks.serving.artifact import make_artifact
-from benchmarks.serving.errors import BenchError
-from benchmarks.serving.photos import drawn_photos, read_photos, sizes
 from tally.errors import TallyError
 
 

@@ -5,15 +5,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
+from benchmarks.in_turns import markdown, ratios, spread, times
 from benchmarks.serving.rounds import LIMIT, Entry, Figures
 
 OURS = "Tally"
-
-
-def ratios(ours: Sequence[float], theirs: Sequence[float]) -> tuple[float, float, float]:
-    """Median, least and most of ours over theirs, round by round."""
-    found = [one / other for one, other in zip(ours, theirs, strict=True)]
-    return statistics.median(found), min(found), max(found)
 
 
 def agreement(ours: Sequence[int | None], theirs: Sequence[int | None]) -> float:
@@ -67,7 +62,7 @@ def table(result: Mapping[str, Any], concurrency: Sequence[int]) -> str:
     rows = []
     for name, entry in result["entries"].items():
         middle, tail = (statistics.median(entry[what][concurrency[0]]) for what in ("p50", "p99"))
-        rates = [_spread(entry["rates"][clients], 0) for clients in concurrency]
+        rates = [spread(entry["rates"][clients], 0) for clients in concurrency]
         same = f"{entry['agreement']:.1%}"
         rows.append(
             [
@@ -75,37 +70,29 @@ def table(result: Mapping[str, Any], concurrency: Sequence[int]) -> str:
                 entry["setup"],
                 *rates,
                 f"{middle:.0f} / {tail:.0f}",
-                _spread(entry["memory"], 0),
-                _spread(entry["start"], 1),
+                spread(entry["memory"], 0),
+                spread(entry["start"], 1),
                 same,
                 str(entry["failed"]),
             ]
         )
-    rows.append([LIMIT, "", _spread(result["limit"], 0), *[""] * (len(head) - 3)])
-    return "\n".join("| " + " | ".join(row) + " |" for row in [head, ["---"] * len(head), *rows])
-
-
-def _spread(values: Sequence[float], digits: int) -> str:
-    return f"{statistics.median(values):.{digits}f} ({min(values):.{digits}f} to {max(values):.{digits}f})"
+    rows.append([LIMIT, "", spread(result["limit"], 0), *[""] * (len(head) - 3)])
+    return markdown(head, rows)
 
 
 def sentences(result: Mapping[str, Any]) -> list[str]:
     """The ratios in words."""
     lines = []
     for clients, best in result.get("best_peer", {}).items():
-        lines.append(f"{clients} clients: {_times(best['ratio'])} the requests/s of the best peer, {best['peer']}")
+        lines.append(f"{clients} clients: {times(best['ratio'])} the requests/s of the best peer, {best['peer']}")
     for clients, ratio in result.get("control", {}).items():
-        lines.append(f"{clients} clients: {_times(ratio)} the control, which has our runtime in the peers' design")
+        lines.append(f"{clients} clients: {times(ratio)} the control, which has our runtime in the peers' design")
     for clients, ratio in result["of_the_limit"].items():
         lines.append(f"{clients} clients: {ratio[0]:.0%} of the limit ({ratio[1]:.0%} to {ratio[2]:.0%})")
     for clients, ratio in result["tail"].items():
-        lines.append(f"{clients} clients: p99 is {_times(ratio)} p50")
+        lines.append(f"{clients} clients: p99 is {times(ratio)} p50")
     for what, unit in (("memory", "memory"), ("start", "time to the first answer")):
         if what in result:
             ratio = result[what]["ratio"]
             lines.append(f"1 / {1 / ratio[0]:.1f} of the {unit} of the peer that takes least, {result[what]['peer']}")
     return lines
-
-
-def _times(ratio: Sequence[float]) -> str:
-    return f"{ratio[0]:.2f} times ({ratio[1]:.2f} to {ratio[2]:.2f})"

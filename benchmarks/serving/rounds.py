@@ -4,23 +4,19 @@ import json
 import os
 import random
 import statistics
-import subprocess
-import sys
-import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from benchmarks.serving.errors import BenchError
-from benchmarks.serving.servers import ROOT, Place, Running, Server, Setup, python_of, running, tuning_grid
+from benchmarks.errors import BenchError
+from benchmarks.modules import Say, run_module
+from benchmarks.serving.servers import Place, Running, Server, Setup, python_of, running, tuning_grid
 from local.jobs.workspace import free_port
 
 LIMIT = "limit: no HTTP, no checks"
 _TUNING_SHARE = 0.4  # of a round's window
-_CLIENT_SECONDS = 600.0  # for a client, on top of its window
-Say = Callable[[str], None]
 
 
 @dataclass(frozen=True)
@@ -154,31 +150,3 @@ def _client(bench: Bench, there: Running, *words: str, seconds: float = 0.0) -> 
 def _limit(bench: Bench) -> float:
     words = ("--artifact", str(bench.artifact), "--photos", str(bench.photos), "--seconds", f"{bench.seconds:g}")
     return float(run_module("benchmarks.serving.limit", *words, seconds=bench.seconds))
-
-
-def run_module(name: str, *words: str, seconds: float = 0.0) -> str:
-    """What a module of ours prints that is expected to take about `seconds`; BenchError with what went wrong."""
-    try:
-        done = subprocess.run(
-            [sys.executable, "-m", name, *words],
-            cwd=ROOT,
-            env={**os.environ, "PYTHONPATH": f"{ROOT / 'model_code'}{os.pathsep}{ROOT}"},
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=seconds + _CLIENT_SECONDS,
-        )
-    except subprocess.TimeoutExpired as error:
-        raise BenchError(f"{name} had not ended {_CLIENT_SECONDS:g} s after its window") from error
-    if done.returncode:
-        raise BenchError(done.stderr.strip()[-800:] or f"{name} ended with {done.returncode}")
-    return done.stdout
-
-
-def progress(began: float) -> Say:
-    """Lines with the seconds since `began`, on stderr: stdout is for the table."""
-
-    def say(text: str) -> None:
-        print(f"[{time.monotonic() - began:7.1f} s] {text}", file=sys.stderr, flush=True)
-
-    return say

@@ -17,7 +17,7 @@ from pathlib import Path
 import psutil
 import urllib3
 
-from benchmarks.serving.errors import BenchError
+from benchmarks.errors import BenchError
 from local.jobs.workspace import free_port
 
 ROOT = Path(__file__).resolve().parents[2]

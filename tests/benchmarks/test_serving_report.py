@@ -2,7 +2,8 @@
 
 import pytest
 
-from benchmarks.serving.report import agreement, ratios, result, sentences, table
+from benchmarks.in_turns import ratios
+from benchmarks.serving.report import agreement, result, sentences, table
 from benchmarks.serving.rounds import Entry, Figures
 from benchmarks.serving.servers import SERVERS, Setup
 

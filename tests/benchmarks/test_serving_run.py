@@ -16,12 +16,12 @@ import psutil
 import pytest
 from PIL import Image
 
+from benchmarks.errors import BenchError
+from benchmarks.photos import drawn_photos, read_photos, sizes
 from benchmarks.serving import environments, rounds
 from benchmarks.serving.__main__ import _options, main
 from benchmarks.serving.environments import environment
-from benchmarks.serving.errors import BenchError
 from benchmarks.serving.limit import photos_per_second
-from benchmarks.serving.photos import drawn_photos, read_photos, sizes
 from benchmarks.serving.rounds import Bench, Entry, Figures
 from benchmarks.serving.servers import SERVERS, Place, Server, Setup, running, tuning_grid
 from local.jobs.workspace import free_port

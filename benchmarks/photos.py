@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from benchmarks.serving.errors import BenchError
+from benchmarks.errors import BenchError
 from local.sample_photos import draw_photo, random_bin, random_items
 from tally.predictor import BadPhoto, Limits, decode
 

@@ -1,0 +1,1 @@
+"""Training's input and its ranks, beside what they are measured against."""

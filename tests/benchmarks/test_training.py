@@ -1,0 +1,80 @@
+"""`make bench-training`, in short and for real; and what goes wrong is said."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from benchmarks.errors import BenchError
+from benchmarks.in_turns import in_turns, ratios
+from benchmarks.training import ranks
+from benchmarks.training.__main__ import main, sentences, table
+from benchmarks.training.prepare import ORIGINALS, SHARDS, VALIDATION, write
+from tally.data.shards import Split
+from tests.model_code.jobs import QUICK
+from tests.model_code.tiny_model import photo
+
+
+def test_every_side_comes_once_a_round_in_an_order_that_changes() -> None:
+    asked: list[str] = []
+    sides = {name: lambda name=name: asked.append(name) or len(asked) for name in "abc"}
+    found = in_turns(sides, 6)
+    turns = [tuple(asked[first : first + 3]) for first in range(0, 18, 3)]
+    assert all(set(turn) == set("abc") for turn in turns)
+    assert len(set(turns)) > 1
+    assert [found[name][1] for name in turns[1]] == [4, 5, 6]  # values stand where their round does
+    assert ratios([2, 9, 4], [1, 3, 4]) == (2, 1, 3)
+
+
+def test_a_run_measures_all_sides_and_writes_what_it_found(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["--quick", "--photos", "100", "--seconds", "0.2", "--image-size", "32", "--backbone", QUICK["backbone"]]
+    assert main([*words, "--out", str(tmp_path)]) == 0
+    found = json.loads((tmp_path / "training.json").read_text())
+    assert {len(figures) for name in ("loader", "step", "ranks") for figures in found[name].values()} == {1}
+    assert all(
+        figures[0]["photos_per_second"] > 0 for name in ("loader", "step", "ranks") for figures in found[name].values()
+    )
+    assert list(found["step"]) == ["shards", "memory"]
+    printed = capsys.readouterr().out
+    assert printed == (tmp_path / "training.md").read_text()
+    for said in ("the photos/s of ImageFolder, at", "training steps: ", "| ranks: 1 x "):
+        assert said in printed
+
+
+def test_ratios_are_ours_over_theirs() -> None:
+    def figures(*rates: float, cpu: float = 1.0) -> list[dict[str, float]]:
+        return [{"photos_per_second": rate, "cpu_ms": cpu} for rate in rates]
+
+    found = {
+        "loader": {"ours, 2 workers": figures(300, 100), "imagefolder, 2 workers": figures(100, 50, cpu=4)},
+        "step": {"shards": figures(9, 9), "memory": figures(10, 10)},
+        "ranks": {"1 x 2": figures(10, 20), "2 x 1": figures(9, 19)},
+    }
+    assert sentences(found) == [
+        "loader, 2 workers: 2.50 times (2.00 to 3.00) the photos/s of ImageFolder, at 0.25 of the CPU time a photo",
+        "training steps: 0.90 times (0.90 to 0.90) those in memory",
+        "ranks x threads, 2 x 1: 0.93 times (0.90 to 0.95) those of 1 x 2",
+    ]
+    assert "| loader: ours, 2 workers | 200 (100 to 300) | 1.00 (1.00 to 1.00) |" in table(found)
+
+
+def test_photos_are_there_as_they_come_and_as_preprocess_stores_them(tmp_path: Path) -> None:
+    photos = [photo(red=1 + number % 5, side=300 + number) for number in range(60)]
+    write(tmp_path, photos, 160)
+    assert (tmp_path / ORIGINALS / "3" / "00007.jpg").read_bytes() == photos[7]
+    split = Split.open(tmp_path / SHARDS)
+    assert len(split) == 60
+    assert {max(stored.width, stored.height) for stored in split.photos} == {200}
+    assert len(Split.open(tmp_path / VALIDATION)) == 50
+
+
+def test_a_job_that_fails_says_why(tmp_path: Path) -> None:
+    write(tmp_path, [photo(red=1 + number % 5, side=64) for number in range(10)], 32)
+    with pytest.raises(BenchError, match=r"(?s)job with 1 ranks failed: .*fewer than batch_size"):
+        ranks.photos_per_second(tmp_path, {"backbone": QUICK["backbone"]}, 1)
+
+
+def test_too_few_photos_are_refused_before_anything_runs(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["--photos", "99"])
+    assert "--photos is 99; it must be at least 100" in capsys.readouterr().err
