@@ -8,22 +8,49 @@ from typing import Any
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
+from torch.nn import functional
 
 
-class _SumOverRanks(torch.autograd.Function):
-    """A sum over all ranks that gradients flow back through: what each rank gets, every rank contributed to."""
+class _Normalised(torch.autograd.Function):
+    """Photos `[n, channels, height, width]` normalised with mean and variance over all ranks, which come with them.
+
+    Ioffe and Szegedy, 2015 (arXiv 1502.03167), with torch's own kernels for each pass over the photos: written out in
+    tensor operations, this took four times as long.
+    """
 
     @staticmethod
-    def forward(_ctx: Any, value: Tensor) -> Tensor:
-        total = value.clone()
-        dist.all_reduce(total)
-        return total
+    def forward(ctx: Any, photos: Tensor, weight: Tensor, bias: Tensor, eps: float) -> tuple[Tensor, Tensor, Tensor]:
+        mean, variance = torch.batch_norm_update_stats(photos, None, None, 0.0)
+        moments = torch.stack([mean, variance + mean.square()])
+        dist.all_reduce(moments)
+        mean, square = moments / dist.get_world_size()
+        variance = square - mean.square()
+        ctx.save_for_backward(photos, weight, mean, variance)
+        ctx.eps = eps
+        ctx.mark_non_differentiable(mean, variance)
+        return functional.batch_norm(photos, mean, variance, weight, bias, False, 0.0, eps), mean, variance
 
     @staticmethod
-    def backward(_ctx: Any, *gradients: Tensor) -> Tensor:
-        total = gradients[0].clone()
-        dist.all_reduce(total)
-        return total
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
+        """What each rank gets, every rank contributed to: mean and variance carry gradients to the photos of all."""
+        photos, weight, mean, variance = ctx.saved_tensors
+        wanted = [ctx.needs_input_grad[0], True, True]
+        of_photos, of_weight, of_bias = torch.ops.aten.native_batch_norm_backward(
+            gradients[0], photos, weight, mean, variance, None, None, False, ctx.eps, wanted
+        )
+        sums = torch.stack([of_weight, of_bias])
+        dist.all_reduce(sums)  # on every rank, whatever is wanted there
+        if wanted[0]:
+            by_weight, by_bias = sums / (photos.numel() // photos.shape[1] * dist.get_world_size())
+            deviation = torch.rsqrt(variance + ctx.eps)
+            slope = -weight * deviation.square() * by_weight
+            offset = -weight * deviation * by_bias - slope * mean
+            of_photos.addcmul_(photos, _across(slope)).add_(_across(offset))
+        return of_photos, of_weight, of_bias, None
+
+
+def _across(channels: Tensor) -> Tensor:
+    return channels.view(1, -1, 1, 1)
 
 
 class CpuSyncBatchNorm(nn.BatchNorm2d):
@@ -33,21 +60,17 @@ class CpuSyncBatchNorm(nn.BatchNorm2d):
         """Normalise `[n, channels, height, width]`; every rank must hold equally many photos."""
         if not self.training:
             return super().forward(input)
-        world = dist.get_world_size()
-        moments = torch.stack([input.mean((0, 2, 3)), input.square().mean((0, 2, 3))])
-        mean, square = _SumOverRanks.apply(moments) / world
-        variance = square - mean.square()
+        normalised: Tensor
+        normalised, mean, variance = _Normalised.apply(input, self.weight, self.bias, self.eps)
         if self.running_mean is not None and self.running_var is not None:
-            count = input.numel() / input.shape[1] * world
+            count = input.numel() / input.shape[1] * dist.get_world_size()
             with torch.no_grad():
                 momentum = self.momentum if self.momentum is not None else 0.1
                 if self.num_batches_tracked is not None:
                     self.num_batches_tracked.add_(1)
                 self.running_mean.lerp_(mean, momentum)
                 self.running_var.lerp_(variance * count / (count - 1), momentum)  # unbiased, as torch keeps it
-        scale = self.weight * torch.rsqrt(variance + self.eps)
-        shift = self.bias - mean * scale
-        return torch.addcmul(shift.view(1, -1, 1, 1), input, scale.view(1, -1, 1, 1))
+        return normalised
 
 
 def synchronise(network: nn.Module, device: torch.device) -> nn.Module:
