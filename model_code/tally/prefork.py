@@ -1,7 +1,7 @@
 """Processes that answer requests side by side, forked from one that has loaded what they need.
 
 The process that reads the network hands each request to the worker that has the fewest, so that no CPU idles while
-another has a queue. Threads would wait for each other, for Python's lock, some ten times a photo (docs/adr/0028). What
+another has a queue. Threads would wait for each other, for Python's lock, several times a photo (docs/adr/0028). What
 was loaded before the fork is shared, page by page, until somebody writes to it.
 
     socketpair, parent -> worker   length (4 bytes), request
