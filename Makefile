@@ -20,6 +20,8 @@ RUN_VARIABLES := DATA GROUPS LIST BACKBONE WEIGHTS IMAGE_SIZE EPOCHS MEMBERS BAS
 # What `make compare-recipes` takes, likewise; SHUFFLE_LABELS=1 and SHARE='0.25 0.5 1' ask for something else of it.
 RECIPE_VARIABLES := DATA GROUPS LIST BACKBONE WEIGHTS IMAGE_SIZE EPOCHS MEMBERS MINUTES SEEDS PLAIN_SEEDS \
 	SPLIT SAMPLE_PHOTOS OUT
+# What `make bench` takes, likewise.
+BENCH_VARIABLES := ONLY OUT DOCS
 # What `make bench-serving` takes, likewise.
 SERVING_VARIABLES := DATA BACKBONE WEIGHTS IMAGE_SIZE PHOTOS ROUNDS SECONDS SERVERS OUT
 # What `make bench-training` takes, likewise.
@@ -124,10 +126,8 @@ compare-recipes: .venv/installed ## the default recipe against a plain fine-tune
 		$(and $(findstring command,$(origin SHUFFLE_LABELS)),$(filter 1,$(SHUFFLE_LABELS)),--shuffle-labels) \
 		$(if $(findstring command,$(origin SHARE)),--share $(foreach share,$(SHARE),$(call quoted,$(share))))
 
-bench: .venv/installed ## what the API's function adds to fetch and model, and the memory it takes; on a quiet machine
-	$(BIN)/python -m benchmarks.api_overhead
-	@echo
-	$(BIN)/python -m benchmarks.api_memory
+bench: .venv/installed $(CDK) ## all that is measured, into docs/benchmarks.md; hours on a quiet machine: [QUICK=1] [ONLY=training,api]
+	@$(BIN)/python -m benchmarks $(call given,$(BENCH_VARIABLES)) $(quick)
 
 bench-serving: .venv/installed ## the endpoint beside TorchServe, LitServe, BentoML, Flask; 40 minutes: [QUICK=1] [BACKBONE=resnet50]
 	@PYTHONPATH=model_code $(BIN)/python -m benchmarks.serving $(call given,$(SERVING_VARIABLES)) $(quick)

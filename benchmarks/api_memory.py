@@ -1,4 +1,4 @@
-"""What a function's process holds at most for one request: `make bench`.
+"""What a function's process holds at most for one request: `make bench ONLY=api-memory`.
 
     python -m benchmarks.api_memory --size 5000000
 
@@ -17,6 +17,8 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks import function, machine, stand_ins
+from benchmarks.in_turns import markdown
+from benchmarks.outcome import publish
 
 BOUND_MIB = 128.0
 _MOST_AS_BODY = 4 * 1024 * 1024  # a larger one does not reach the function
@@ -73,12 +75,9 @@ def main(arguments: list[str] | None = None) -> int:
     here = machine.describe()
     with stand_ins.running(options.size) as places:
         rows = measure(places, size=options.size)
-    print(f"{machine.line(here)}\n\n{'photo':12}{'bytes':>12}{'peak MiB':>10}")
-    for row in rows:
-        print(f"{row.kind:12}{row.bytes:12}{row.mib:10.1f}")
-    options.out.mkdir(parents=True, exist_ok=True)
+    lines = markdown(["photo", "bytes", "peak MiB"], [[row.kind, str(row.bytes), f"{row.mib:.1f}"] for row in rows])
     result = {"machine": here, "bound_mib": options.bound, "rows": [asdict(row) for row in rows]}
-    (options.out / "api_memory.json").write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
+    publish(options.out, "api_memory", result, f"{machine.line(here)}.\n\n{lines}")
     above = [row.kind for row in rows if row.bounded and row.mib >= options.bound]
     if above:
         print(f"\nwrong: {', '.join(above)} took {options.bound:g} MiB or more")

@@ -1,4 +1,4 @@
-"""What the API's handler costs over the fetch and the model it cannot do without: `make bench`.
+"""What the API's handler costs over the fetch and the model it cannot do without: `make bench ONLY=api`.
 
     python -m benchmarks.api_overhead --rounds 300 --size 50000
 
@@ -23,6 +23,8 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks import function, machine, stand_ins
+from benchmarks.in_turns import markdown
+from benchmarks.outcome import publish
 
 BOUND_MS = 5.0
 _WARM_UP = 10  # rounds that are not counted: clients are made, connections opened
@@ -118,6 +120,23 @@ def _milliseconds(work: Callable[[], None]) -> float:
     return 1000 * (time.perf_counter() - began)
 
 
+def table(rows: list[Row]) -> str:
+    """Markdown: a row a kind of request."""
+    return markdown(
+        ["photo", "bare", "handler", "overhead", "quartiles"],
+        [
+            [
+                row.kind,
+                f"{row.bare:.2f}",
+                f"{row.handler:.2f}",
+                f"{row.overhead:.2f}",
+                f"{row.low:.2f} to {row.high:.2f}",
+            ]
+            for row in rows
+        ],
+    )
+
+
 def main(arguments: list[str] | None = None) -> int:
     """The command."""
     parser = ArgumentParser(prog="python -m benchmarks.api_overhead", description=__doc__)
@@ -129,15 +148,11 @@ def main(arguments: list[str] | None = None) -> int:
     here = machine.describe()
     with stand_ins.running(options.size) as places:
         rows = measure(places, size=options.size, rounds=options.rounds)
-    print(f"{machine.line(here)}\nphoto of {options.size} bytes, {options.rounds} rounds, ms in the median\n")
-    print(f"{'photo':8}{'bare':>8}{'handler':>9}{'overhead':>10}{'quartiles':>16}")
-    for row in rows:
-        quartiles = f"{row.low:.2f} to {row.high:.2f}"
-        print(f"{row.kind:8}{row.bare:8.2f}{row.handler:9.2f}{row.overhead:10.2f}{quartiles:>16}")
+    text = (
+        f"photo of {options.size} bytes; {machine.line(here)}; {options.rounds} rounds. Medians in ms.\n\n{table(rows)}"
+    )
     settings = {"rounds": options.rounds, "size": options.size, "bound_ms": options.bound}
-    options.out.mkdir(parents=True, exist_ok=True)
-    result = {"machine": here, **settings, "rows": [asdict(row) for row in rows]}
-    (options.out / "api_overhead.json").write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
+    publish(options.out, "api_overhead", {"machine": here, **settings, "rows": [asdict(row) for row in rows]}, text)
     above = [row.kind for row in rows if row.overhead > options.bound]
     if above:
         print(f"\nwrong: {', '.join(above)} cost more than {options.bound:g} ms")

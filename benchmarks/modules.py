@@ -14,13 +14,18 @@ _SPARE_SECONDS = 600.0  # on top of the time that a module is expected to take
 Say = Callable[[str], None]
 
 
+def environment() -> dict[str, str]:
+    """The variables of a process of ours, which finds our packages."""
+    return {**os.environ, "PYTHONPATH": f"{ROOT / 'model_code'}{os.pathsep}{ROOT}"}
+
+
 def run_module(name: str, *words: str, seconds: float = 0.0) -> str:
     """What a module of ours prints that is expected to take about `seconds`; BenchError with what went wrong."""
     try:
         done = subprocess.run(
             [sys.executable, "-m", name, *words],
             cwd=ROOT,
-            env={**os.environ, "PYTHONPATH": f"{ROOT / 'model_code'}{os.pathsep}{ROOT}"},
+            env=environment(),
             capture_output=True,
             text=True,
             check=False,

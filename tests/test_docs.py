@@ -18,13 +18,11 @@ COMMAND = (
     r"(?:PYTHONPATH=(\S+) )?\S*python -m ((?:local|ops|infra|pipeline|tally|benchmarks|experiments)[\w.]*)([^\n|]*)"
 )
 MAKEFILE = (ROOT / "Makefile").read_text()
-RUN_VARIABLES = re.findall(r"[A-Z_0-9]+", MAKEFILE.split("RUN_VARIABLES :=")[1].split("\n#")[0])
-OPS_VARIABLES = re.findall(r"[A-Z_0-9]+", MAKEFILE.split("OPS_VARIABLES :=")[1].split("\n")[0])
-SERVING_VARIABLES = re.findall(r"[A-Z_0-9]+", MAKEFILE.split("SERVING_VARIABLES :=")[1].split("\n")[0])
-TRAINING_VARIABLES = re.findall(r"[A-Z_0-9]+", MAKEFILE.split("TRAINING_VARIABLES :=")[1].split("\n")[0])
-RECIPE_VARIABLES = re.findall(r"[A-Z_0-9]+", MAKEFILE.split("RECIPE_VARIABLES :=")[1].split("\n")[0])
-MAKE_VARIABLES = {*RUN_VARIABLES, *OPS_VARIABLES, *RECIPE_VARIABLES, *SERVING_VARIABLES, *TRAINING_VARIABLES}
-MAKE_VARIABLES |= {"SHUFFLE_LABELS", "SHARE", "QUICK", "BUILD", "PYTHON"}
+VARIABLES = {  # by their list in the Makefile, which may go on in further lines
+    name: set(re.findall(r"[A-Z_0-9]+", words))
+    for name, words in re.findall(r"^(\w+)_VARIABLES := ((?:.*\\\n)*.*)", MAKEFILE, re.M)
+}
+MAKE_VARIABLES = set.union(*VARIABLES.values()) | {"SHUFFLE_LABELS", "SHARE", "QUICK", "BUILD", "PYTHON"}
 
 
 @cache
@@ -76,7 +74,9 @@ def test_options_of_our_commands_exist(page: Path) -> None:
         if module == "tally":
             continue  # its options are tested with the container
         if module.startswith(("benchmarks", "experiments")) and not options:  # some have no --help
-            assert (ROOT / f"{module.replace('.', '/')}.py").is_file(), f"{page.name}: there is no {module}"
+            place = ROOT / module.replace(".", "/")
+            there = place.with_suffix(".py").is_file() or (place / "__main__.py").is_file()
+            assert there, f"{page.name}: there is no {module}"
             continue
         text = help_text(module, *commands, path=path)
         for option in options:
@@ -86,12 +86,12 @@ def test_options_of_our_commands_exist(page: Path) -> None:
 def test_every_option_of_the_runner_is_a_variable_of_make_and_back() -> None:
     options = set(re.findall(r"^  (--[a-z-]+)", help_text("local", "run"), re.M)) - {"--build"}
     assert options == set(re.findall(r"^  (--[a-z-]+)", help_text("local", "up"), re.M)) - {"--build"}
-    assert options == {f"--{name.lower().replace('_', '-')}" for name in RUN_VARIABLES}
+    assert options == {f"--{name.lower().replace('_', '-')}" for name in VARIABLES["RUN"]}
 
 
 @pytest.mark.parametrize("verb", sorted(set(re.findall(r"\$\(OPS\) ([a-z]+)", MAKEFILE))))
 def test_every_operating_target_passes_options_that_its_command_has(verb: str) -> None:
-    words = [f"{name}=it's" for name in [*OPS_VARIABLES, "DATA", "PARAMETER"]]
+    words = [f"{name}=it's" for name in [*VARIABLES["OPS"], "DATA", "PARAMETER"]]
     done = subprocess.run(["make", "-n", verb, *words], cwd=ROOT, capture_output=True, text=True, check=True)
     (line,) = [line for line in done.stdout.splitlines() if f" -m ops {verb}" in line]
     assert shlex.split(line)[-1] in ("it's", verb)  # a value stays one word, whatever is in it

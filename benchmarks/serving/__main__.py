@@ -21,6 +21,7 @@ from typing import Any
 from benchmarks import machine
 from benchmarks.errors import BenchError
 from benchmarks.modules import Say, progress, run_module
+from benchmarks.outcome import publish
 from benchmarks.serving import report, rounds
 from benchmarks.serving.environments import environment
 from benchmarks.serving.rounds import Bench, Entry
@@ -69,11 +70,8 @@ def main(arguments: list[str] | None = None) -> int:
             *(f"- not measured: {line}" for line in missing),
         ]
     )
-    print(text)
-    name = options.out / f"serving_{options.backbone}"
     document = {"machine": here, **settings, "tuning": tuning, "missing": missing, **found}
-    name.with_suffix(".json").write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
-    name.with_suffix(".md").write_text(text + "\n", encoding="utf-8")
+    publish(options.out, f"serving_{options.backbone}", document, text)
     return 0
 
 

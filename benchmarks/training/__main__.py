@@ -23,6 +23,7 @@ from benchmarks import machine
 from benchmarks.errors import BenchError
 from benchmarks.in_turns import in_turns, markdown, ratios, spread, times
 from benchmarks.modules import Say, progress, run_module
+from benchmarks.outcome import publish
 
 Figure = dict[str, Any]
 _QUICK = {"rounds": 1, "seconds": 1.0, "photos": 200}
@@ -53,10 +54,8 @@ def main(arguments: list[str] | None = None) -> int:
             *(f"- {line}" for line in sentences(found)),
         ]
     )
-    print(text)
     document = {"machine": here, "photos": photos, "rounds": options.rounds, "seconds": options.seconds, **found}
-    (options.out / "training.json").write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
-    (options.out / "training.md").write_text(text + "\n", encoding="utf-8")
+    publish(options.out, "training", document, text)
     return 0
 
 
