@@ -10,6 +10,8 @@ import torch.distributed as dist
 from torch import Tensor, nn
 from torch.nn import functional
 
+from tally.exchange import add_up
+
 
 class _Normalised(torch.autograd.Function):
     """Photos `[n, channels, height, width]` normalised with mean and variance over all ranks, which come with them.
@@ -22,7 +24,7 @@ class _Normalised(torch.autograd.Function):
     def forward(ctx: Any, photos: Tensor, weight: Tensor, bias: Tensor, eps: float) -> tuple[Tensor, Tensor, Tensor]:
         mean, variance = torch.batch_norm_update_stats(photos, None, None, 0.0)
         moments = torch.stack([mean, variance + mean.square()])
-        dist.all_reduce(moments)
+        add_up(moments)
         mean, square = moments / dist.get_world_size()
         variance = square - mean.square()
         ctx.save_for_backward(photos, weight, mean, variance)
@@ -39,7 +41,7 @@ class _Normalised(torch.autograd.Function):
             gradients[0], photos, weight, mean, variance, None, None, False, ctx.eps, wanted
         )
         sums = torch.stack([of_weight, of_bias])
-        dist.all_reduce(sums)  # on every rank, whatever is wanted there
+        add_up(sums)  # on every rank, whatever is wanted there
         if wanted[0]:
             by_weight, by_bias = sums / (photos.numel() // photos.shape[1] * dist.get_world_size())
             deviation = torch.rsqrt(variance + ctx.eps)

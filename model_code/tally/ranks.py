@@ -6,7 +6,7 @@ torchrun sets RANK, LOCAL_RANK and WORLD_SIZE; without them a process is rank 0 
 import os
 import random
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -14,6 +14,8 @@ import numpy as np
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
+
+from tally.exchange import neighbourhood
 
 _TIMEOUT = timedelta(minutes=10)
 
@@ -75,7 +77,8 @@ def join_ranks() -> Iterator[Ranks]:
     try:
         control = dist.new_group(backend="gloo", timeout=_TIMEOUT)
         assert isinstance(control, dist.ProcessGroup)  # noqa: S101 - a group of all ranks has this one in it
-        yield Ranks(rank, world, device, control)
+        with neighbourhood(rank, world, control, _TIMEOUT) if device.type == "cpu" else nullcontext():
+            yield Ranks(rank, world, device, control)
     finally:
         dist.destroy_process_group()
 

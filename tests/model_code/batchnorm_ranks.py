@@ -1,14 +1,13 @@
 """One rank of `test_batchnorm.py`: saves gradients and buffers after two steps on its share of a batch."""
 
-import os
 import sys
 
 import torch
-import torch.distributed as dist
 from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
 from tally.batchnorm import synchronise
+from tally.ranks import join_ranks
 
 
 def small_network() -> nn.Module:
@@ -31,9 +30,8 @@ def two_steps(model: nn.Module, share: slice) -> list[torch.Tensor]:
 
 
 if __name__ == "__main__":
-    dist.init_process_group("gloo")
-    rank = int(os.environ["RANK"])
-    found = two_steps(DistributedDataParallel(synchronise(small_network(), torch.device("cpu"))), slice(rank, None, 2))
-    if rank == 0:
-        torch.save(found, sys.argv[1])
-    dist.destroy_process_group()
+    with join_ranks() as ranks:
+        model = DistributedDataParallel(synchronise(small_network(), ranks.device))
+        found = two_steps(model, slice(ranks.rank, None, ranks.world))
+        if ranks.is_first:
+            torch.save(found, sys.argv[1])

@@ -8,11 +8,19 @@ from local.emulator.bridges import (
     event_targets,
     proxied_functions,
     request_validators,
+    settled_stacks,
     stack_events,
 )
 
 
 def install() -> None:
     """Mend ministack in this process."""
-    for bridge in (async_invocations, event_targets, proxied_functions, request_validators, stack_events):
+    for bridge in (
+        async_invocations,
+        event_targets,
+        proxied_functions,
+        request_validators,
+        settled_stacks,
+        stack_events,
+    ):
         bridge.install()

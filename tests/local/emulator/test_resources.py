@@ -241,3 +241,17 @@ def test_a_scaling_policy_belongs_to_its_target(account: Account, stack: Stack) 
     assert stack.physical_id("Target") == identity
     assert stack.set({"Target": target(3)}) == "UPDATE_COMPLETE"
     assert stack.physical_id("Target") == identity
+
+
+def test_an_executed_change_set_is_answered_when_its_stack_has_settled(account: Account) -> None:
+    cloudformation, name = account.client("cloudformation"), f"s-{uuid.uuid4().hex[:8]}"
+    handle = of("CloudFormation::WaitConditionHandle")
+    wait = of("CloudFormation::WaitCondition", Handle={"Ref": "Handle"}, Timeout="1", Count=1)  # nobody signals
+    template = json.dumps({"Resources": {"Handle": handle, "Wait": wait}})
+    made = cloudformation.create_change_set(
+        StackName=name, ChangeSetName="first", ChangeSetType="CREATE", TemplateBody=template
+    )
+    cloudformation.execute_change_set(ChangeSetName=made["Id"])
+    (found,) = cloudformation.describe_stacks(StackName=name)["Stacks"]
+    assert found["StackStatus"] == "ROLLBACK_COMPLETE"
+    cloudformation.delete_stack(StackName=name)
