@@ -2,9 +2,9 @@
 
 import contextlib
 import fcntl
-import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, TextIO, cast
 
@@ -15,6 +15,7 @@ from local.journal import ExecutionRecord, follow, read_record
 from local.memory import TreeMeter
 from local.platform import Platform, deployed
 from local.reports import collect_reports, output_uri
+from local.samples import sample_photos
 from local.settings import ARTIFACTS_BUCKET, PREFIX, RAW_BUCKET, REPOSITORY, RunSettings, check_surroundings
 from local.stopping import stopping_on_signals
 from local.summary import LIMITS, print_summary, summarize, write_summary
@@ -35,11 +36,9 @@ def run(settings: RunSettings, stream: TextIO, image: Path = REPOSITORY / "model
     check_surroundings(settings)
     with only_one(settings.build), make_display(stream) as display:
         (settings.build / "summary.json").unlink(missing_ok=True)
-        photos = settings.data or sample_photos(settings, display)
-        photo_files(photos, settings.groups, settings.listing)  # what is wrong with them is better said at once
-        with TreeMeter() as meter, deployed(settings, display, image) as platform:
+        with _photos(settings, display) as photos, TreeMeter() as meter, deployed(settings, display, image) as platform:
             meter.add(platform.pid)
-            summary = _Run(settings, display, platform, meter).execute(photos, started)
+            summary = _Run(settings, display, platform, meter).execute(photos(), started)
     write_summary(settings.build, summary)
     print_summary(summary, settings.build, stream)
     return _EXIT_CODES[summary["status"]]
@@ -108,18 +107,12 @@ class _Run:
         return choose_photo(self._platform.client("s3"), test, f"s3://{RAW_BUCKET}/{PREFIX}/", self._settings.seed)
 
 
-def sample_photos(settings: RunSettings, display: Display) -> Path:
-    """Generate the sample photos of this number and seed once, and return their directory."""
-    from local.sample_data import generate
-
-    folder = settings.build / "sample" / f"{settings.sample_photos}-photos-seed-{settings.seed}"
-    if not folder.is_dir():
-        display.say(f"generating {settings.sample_photos} sample photos in {folder}")
-        partial = folder.with_name(f"{folder.name}.partial")
-        shutil.rmtree(partial, ignore_errors=True)
-        generate(partial, photos=settings.sample_photos, seed=settings.seed)
-        partial.rename(folder)
-    return folder
+def _photos(settings: RunSettings, display: Display) -> AbstractContextManager[Callable[[], Path]]:
+    """What gives the folder of the run's photos, once the platform wants them."""
+    if (photos := settings.data) is None:
+        return sample_photos(settings, display)
+    photo_files(photos, settings.groups, settings.listing)  # what is wrong with them is better said at once
+    return contextlib.nullcontext(lambda: photos)
 
 
 @contextlib.contextmanager

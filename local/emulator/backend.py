@@ -15,6 +15,8 @@ def make_sagemaker(folder: Path, image: Path, max_instances: int) -> MakeBackend
     """SageMaker whose containers run the package `tally` of the folder `image`, whatever their image is called."""
 
     def make(endpoint_url: str, emit: Emit) -> SageMaker:
+        from local.emulator import objects  # ministack, which reads its settings when it is imported
+
         folders = Folders(
             executions=folder / "executions",
             servers=folder / "servers",
@@ -23,7 +25,7 @@ def make_sagemaker(folder: Path, image: Path, max_instances: int) -> MakeBackend
         )
         limits = Limits(max_instances=max_instances)
         containers = Containers(python_path=image, environment={"TALLY_GIT_COMMIT": code_commit()})
-        return SageMaker(endpoint_url, containers, folders, limits=limits, emit=emit)
+        return SageMaker(endpoint_url, containers, folders, limits=limits, emit=emit, read_object=objects.read)
 
     return make
 

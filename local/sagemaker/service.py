@@ -17,7 +17,7 @@ from local.callbacks import Callbacks
 from local.errors import StepError
 from local.events import Event
 from local.jobs.containers import Containers
-from local.jobs.inputs import Inputs, list_objects
+from local.jobs.inputs import Inputs, ReadObject, list_objects
 from local.jobs.workspace import Limits, Workspace
 from local.s3uri import S3Uri
 from local.sagemaker import shapes
@@ -63,7 +63,7 @@ class SageMaker:
 
     `endpoint_url` is the gateway that S3, SQS and Lambda are reached through, from threads only. `emit` gets
     EventBridge events (source, detail type, detail, resources); `listen` what a terminal may show: an execution id, job
-    or endpoint name, and an event. `stopping_seconds`: see CallbackRunner.
+    or endpoint name, and an event. `stopping_seconds`: see CallbackRunner; `read_object`: see Inputs.
     """
 
     def __init__(
@@ -76,12 +76,13 @@ class SageMaker:
         emit: Emit = lambda _source, _kind, _detail, _resources: None,
         listen: Listen = lambda _subject, _event: None,
         stopping_seconds: float = 60.0,
+        read_object: ReadObject = lambda _bucket, _key, _etag: None,
     ):
         _tidy(folders)
         self._limits = limits or Limits()
         self._s3 = _client("s3", endpoint_url)
         self._clients = [self._s3, _client("sqs", endpoint_url), _client("lambda", endpoint_url)]
-        self._inputs = Inputs(self._s3, folders.inputs)
+        self._inputs = Inputs(self._s3, folders.inputs, read_object)
         self._moto = Moto()
         self._callbacks = Callbacks()
         emit, listen = _quietly(emit), _quietly(listen)

@@ -110,3 +110,17 @@ def test_contents_that_a_run_did_not_use_are_forgotten(cloud, tmp_path, put):
 def test_a_prefix_without_objects_is_an_error_that_names_it(cloud, tmp_path):
     with pytest.raises(StepError, match="s3://raw/none/ holds no object"):
         Inputs(cloud.clients.s3, tmp_path / "cache").place("s3://raw/none/", tmp_path / "tree")
+
+
+def test_an_object_that_needs_no_request_is_taken_as_it_is(cloud, tmp_path, put):
+    put("s3://artifacts/a/1", b"one")
+    put("s3://artifacts/a/2", b"two")
+    asked = []
+
+    def read(bucket, key, etag):
+        asked.append((bucket, key, len(etag)))
+        return b"ONE" if key == "a/1" else None
+
+    Inputs(cloud.clients.s3, tmp_path / "cache", read).place("s3://artifacts/a", tmp_path / "tree")
+    assert {file.name: file.read_bytes() for file in (tmp_path / "tree").iterdir()} == {"1": b"ONE", "2": b"two"}
+    assert sorted(asked) == [("artifacts", "a/1", 32), ("artifacts", "a/2", 32)]
