@@ -16,13 +16,13 @@ import onnx
 from tally.cpus import usable_cpus
 from tally.data.files import explain_write_errors
 from tally.data.shards import Split
-from tally.evaluation.scoring import Scored, Truth, latencies, score
+from tally.evaluation.scoring import Truth, latencies, score
 from tally.gate.noninferiority import NonInferiority, judge, least_photos
 from tally.gate.pairs import Pairs
 from tally.gate.settings import GateSettings
 from tally.predictor import DESCRIPTION_FILE, MODEL_FILES, Predictor, Probabilities, open_session
 from tally.quantisation import Photos, Quantiser
-from tally.sensitivity import Chosen, choose_layers
+from tally.sensitivity import choose_layers
 from tally.settings import TrainingSettings
 
 LEAST_SPEEDUP = 1.6
@@ -47,7 +47,7 @@ def lower_precision(
         return None
     with tempfile.TemporaryDirectory(prefix="tally-int8-") as folder:
         candidate = Path(folder)
-        record = _too_few(settings, validation) or _judged(directory, candidate, settings, train, validation)
+        record = _too_few(settings, validation) or _tried(directory, candidate, settings, train, validation)
         file = MODEL_FILES[record["serves"]]
         with explain_write_errors(directory):
             if record["serves"] != "fp32":
@@ -68,22 +68,45 @@ def _too_few(settings: TrainingSettings, validation: Split) -> dict[str, Any] | 
     return {"serves": "fp32", "reason": reason}
 
 
-def _judged(
+def _tried(
     directory: Path, candidate: Path, settings: TrainingSettings, train: Split, validation: Split
 ) -> dict[str, Any]:
-    predictor = Predictor.load(directory, usable_cpus())
     try:
-        layers, chosen = _made(directory, predictor, _sample(train, predictor, settings.seed))
+        made = make_copy(directory, candidate, train, settings.seed)
     except Exception as error:  # whatever ONNX Runtime makes of a network; hours of training are not lost to it
         return {"serves": "fp32", "reason": f"no int8 model could be made: {error}"}
-    onnx.save(chosen.model, candidate / MODEL_FILES["int8"])
-    _describe(directory, candidate, "int8")
+    return compare(directory, candidate, validation, settings.accuracy_margin) | made
+
+
+def make_copy(directory: Path, target: Path, train: Split, seed: int) -> dict[str, Any]:
+    """Write an int8 copy of the model in `directory`, with a model.json that has it serve, into the folder `target`.
+
+    Returns the number of layers, those `left` in float, and the damage that remains. Raises whatever ONNX Runtime does.
+    """
+    predictor = Predictor.load(directory, usable_cpus())
+    photos = _sample(train, predictor, seed)
+    compared = photos[:COMPARED_PHOTOS]
+
+    def answers(model: onnx.ModelProto) -> Probabilities:
+        session = open_session(model.SerializeToString(), usable_cpus())
+        (found,) = session.run(["probabilities"], {"photos": compared})
+        return np.asarray(found, dtype=np.float32)
+
+    quantiser = Quantiser(onnx.load(directory / MODEL_FILES["fp32"]), photos)
+    chosen = choose_layers(quantiser, predictor.probabilities(compared), answers)
+    onnx.save(chosen.model, target / MODEL_FILES["int8"])
+    _describe(directory, target, "int8")
+    return {"layers": len(quantiser.layers), "left": list(chosen.left), "damage": chosen.damage}
+
+
+def compare(directory: Path, candidate: Path, validation: Split, margin: float) -> dict[str, Any]:
+    """Run the model in `directory` and its int8 copy in `candidate` as they would serve; the record, as plain data."""
     places = {"fp32": directory, "int8": candidate}
     scored = {name: score(name, place, validation) for name, place in places.items()}
     milliseconds = latencies(places, validation)
     truth = Truth.of(validation)
     plain, int8 = scored["fp32"].predicted, scored["int8"].predicted
-    verdict = judge(Pairs.of(truth.true, plain, int8, truth.groups), settings.accuracy_margin, GateSettings().alpha)
+    verdict = judge(Pairs.of(truth.true, plain, int8, truth.groups), margin, GateSettings().alpha)
     speedup = milliseconds["fp32"] / milliseconds["int8"]
     serves, reason = decide(verdict, speedup)
     return {
@@ -93,13 +116,10 @@ def _judged(
         "least_speedup": LEAST_SPEEDUP,
         "same_counts": float((plain == int8).mean()),
         "judged": verdict.as_dict(),
-        "layers": layers,
-        "left": list(chosen.left),
-        "damage": chosen.damage,
         "models": {
             name: {
                 "bytes": (place / MODEL_FILES[name]).stat().st_size,
-                "accuracy": _accuracy(scored[name], truth),
+                "accuracy": float((scored[name].predicted == truth.true).mean()),
                 "latency_ms": milliseconds[name],
             }
             for name, place in places.items()
@@ -122,27 +142,11 @@ def decide(verdict: NonInferiority, speedup: float) -> tuple[str, str]:
     return "int8", f"{speedup:.2f} times as fast, accuracy {bound}"
 
 
-def _made(directory: Path, predictor: Predictor, photos: Photos) -> tuple[int, Chosen]:
-    compared = photos[:COMPARED_PHOTOS]
-
-    def answers(model: onnx.ModelProto) -> Probabilities:
-        session = open_session(model.SerializeToString(), usable_cpus())
-        (found,) = session.run(["probabilities"], {"photos": compared})
-        return np.asarray(found, dtype=np.float32)
-
-    quantiser = Quantiser(onnx.load(directory / MODEL_FILES["fp32"]), photos)
-    return len(quantiser.layers), choose_layers(quantiser, predictor.probabilities(compared), answers)
-
-
 def _sample(train: Split, predictor: Predictor, seed: int) -> Photos:
     """Training photos as they would be served, uint8 [n, S, S, 3]; the same ones for the same seed."""
     number = min(CALIBRATION_PHOTOS, len(train))
     places = np.random.default_rng(seed).choice(len(train), number, replace=False)
     return np.stack([predictor.decode(train.jpeg(place)) for place in places.tolist()])
-
-
-def _accuracy(scored: Scored, truth: Truth) -> float:
-    return float((scored.predicted == truth.true).mean())
 
 
 def _describe(source: Path, target: Path, precision: str, **more: Any) -> None:
