@@ -52,7 +52,7 @@ class Quantiser:
         quantiser = QDQQuantizer(
             copy,
             per_channel=True,
-            reduce_range=False,  # 8 bits on every CPU, see `predictor.open_session`
+            reduce_range=False,  # 8 bits on every CPU, as `predictor.open_session` sees to it
             weight_qType=QuantType.QInt8,
             activation_qType=QuantType.QUInt8,
             tensors_range=self._ranges,
