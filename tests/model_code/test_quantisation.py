@@ -58,6 +58,27 @@ def test_layers_that_are_left_keep_their_weights(quantiser: Quantiser) -> None:
     assert damage(every, answers(network(), noise(4))) < 0.01
 
 
+def test_batch_normalisation_is_folded_into_the_layer_before_it() -> None:
+    model = network()
+    places = [node.name for node in model.graph.node]
+    statistics = {"norm.scale": 1.5, "norm.bias": 0.1, "norm.mean": 0.2, "norm.variance": 0.7}
+    model.graph.initializer.extend(
+        numpy_helper.from_array(np.full(16, value, np.float32), name) for name, value in statistics.items()
+    )
+    mean = model.graph.node[places.index("mean")]
+    mean.input[0] = "normal"
+    norm = onnx.helper.make_node("BatchNormalization", ["e", *statistics], ["normal"], "norm")
+    model.graph.node.insert(places.index("mean"), norm)
+    onnx.checker.check_model(model)
+    quantiser = Quantiser(model, noise(20))
+    assert quantiser.layers == LAYERS
+    int8 = quantiser.int8()
+    assert "BatchNormalization" not in {node.op_type for node in int8.graph.node}
+    assert {item.domain for item in int8.opset_import} <= {"", "com.microsoft"}
+    photos = noise(20, seed=1)
+    assert damage(answers(model, photos), answers(int8, photos)) < 0.05
+
+
 def test_the_same_photos_give_the_same_model() -> None:
     first, second = (Quantiser(network(), noise(9)).int8() for _ in range(2))
     assert first.SerializeToString(deterministic=True) == second.SerializeToString(deterministic=True)
