@@ -75,7 +75,7 @@ def test_a_job_writes_the_whole_model_directory_and_its_onnx_answers_for_any_bat
         assert np.allclose(answer.sum(1), 1, atol=1e-5)
     page = (model / "report" / "training.html").read_text()
     assert not re.search(r"""(src|href)=["'](?!#|data:)""", page), "the report must open without network"
-    assert "<b>fp32 serves.</b> Not tried: 30 validation photos" in page
+    assert "<b>fp32 serves</b>: not tried: 30 validation photos" in page
 
 
 def test_two_ranks_give_the_losses_of_one_with_the_same_global_batch(tmp_path: Path) -> None:

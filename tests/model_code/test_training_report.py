@@ -55,7 +55,7 @@ def test_both_precisions_are_shown_with_accuracy_latency_and_size(tmp_path: Path
     assert "Low precision" not in page(tmp_path, record)
     record["low_precision"] = {"serves": "fp32", "reason": "not tried: 100 validation photos cannot show it"}
     text = page(tmp_path, record)
-    assert "<b>fp32 serves.</b> Not tried: 100 validation photos cannot show it." in text
+    assert "<b>fp32 serves</b>: not tried: 100 validation photos cannot show it." in text
     record["low_precision"] = {
         "serves": "int8",
         "reason": "it may",
