@@ -129,7 +129,7 @@ class _Graph:
         tuned = {name: best[name] for name in self.settings.space.names}
         request = self.requests.training(
             "Train",
-            hyperparameters=self.hyperparameters(p["Epochs"]) | {"members": p["Members"].to_string()} | tuned,
+            hyperparameters=self.hyperparameters(p["Epochs"]) | self.export() | tuned,
             # Never empty: a best training job means one that completed, and every job leaves its trial.json.
             channels=self.channels(preprocess) | {"trials": self.requests.outputs_uri("Tune")},
             instance_type=p["TrainInstanceType"],
@@ -137,6 +137,15 @@ class _Graph:
             hours=self.settings.limits.train_hours,
         )
         return TrainingStep("Train", request)
+
+    def export(self) -> dict[str, Any]:
+        """What of a model is decided once its settings are found: trials and the baseline have one network in fp32."""
+        p = self.parameters
+        return {
+            "members": p["Members"].to_string(),
+            "low_precision": p["LowPrecision"],
+            "accuracy_margin": p["AccuracyMargin"].to_string(),
+        }
 
     def find_champion(self, baseline: JobStep, train: JobStep) -> InvokeStep:
         return InvokeStep(

@@ -143,6 +143,8 @@ def table(*, gpu: bool = True) -> dict[str, Parameter]:
         Parameter("ImageSize", 160, low=32, high=1024),
         Parameter("Epochs", 10, low=1, high=10_000),
         Parameter("Members", 2, low=1, high=16),  # networks that Train trains, which answer together
+        Parameter("LowPrecision", "auto", choices=("off", "auto", "int8")),  # whether Train tries an int8 copy
+        Parameter("AccuracyMargin", 0.005, low=1e-4, high=0.1),  # what that copy must be shown not to lose
         Parameter("BaselineEpochs", 5, low=1, high=10_000),
         Parameter("Seed", 0, low=0, high=2**31 - 1),
         Parameter("HpoJobs", 12, low=1, high=750),  # SageMaker's quota of training jobs of a tuning job

@@ -89,7 +89,7 @@ class PipelineSettings:
 
 
 # What parameters and settings of the pipeline say of every training job; what is searched comes on top.
-_OWNED = {"backbone", "image_size", "epochs", "weights", "seed", "freeze"}
+_OWNED = {"backbone", "image_size", "epochs", "weights", "seed", "freeze", "low_precision", "accuracy_margin"}
 
 
 def _region_of(arn: str) -> str | None:

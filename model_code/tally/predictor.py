@@ -20,6 +20,8 @@ from tally.letterbox import PREPROCESSING, letterbox
 FORMATS = ("JPEG", "PNG", "WEBP")
 MODEL_FORMAT = "tally-model/1"
 MODEL_FILE, DESCRIPTION_FILE = "model.onnx", "model.json"
+MODEL_FILES = {"fp32": MODEL_FILE, "int8": "model.int8.onnx"}
+"""The file by what its network computes in. `precision` of model.json says which one answers; without it fp32 does."""
 
 Photos = npt.NDArray[np.uint8]
 Probabilities = npt.NDArray[np.float32]
@@ -117,24 +119,21 @@ class Predictor:
 
     @classmethod
     def load(cls, model_dir: Path, threads: int = 1, limits: Limits | None = None) -> "Predictor":
-        """Load `model.onnx` and `model.json`; TallyError names the file that is missing or of another format.
+        """Load `model.json` and the file it names; TallyError names the file that is missing or of another format.
 
         `threads` are used inside one inference. Serving keeps 1 and runs photos side by side: threads of several
         inferences would fight for the same cores.
         """
         description = _read_description(model_dir / DESCRIPTION_FILE)
-        path = model_dir / MODEL_FILE
+        path = model_dir / MODEL_FILES[description.get("precision", "fp32")]
         try:
             content = path.read_bytes()
         except OSError as error:
             raise TallyError(
                 f"cannot read the model {path} ({error.strerror}): train again or fetch it anew"
             ) from error
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = threads
-        options.inter_op_num_threads = 1
         try:
-            session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
+            session = open_session(content, threads)
         except Exception as error:  # ONNX Runtime's own exceptions share no base class
             raise TallyError(f"{path} is not a model that ONNX Runtime can run: {error}") from error
         _check_graph(path, session, description["image_size"])
@@ -163,6 +162,25 @@ class Predictor:
         self.probabilities(np.zeros((1, self.image_size, self.image_size, 3), dtype=np.uint8))
 
 
+def open_session(content: bytes, threads: int) -> onnxruntime.InferenceSession:
+    """A session on CPUs that uses `threads` inside one inference; raises ONNX Runtime's own exceptions."""
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    if not _adds_up_in_32_bits():
+        # Else int8 products are added up in 16 bits, which overflow: so it is slower, and the answers are the same.
+        options.add_session_config_entry("session.x64quantprecision", "1")
+    return onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
+
+
+def _adds_up_in_32_bits(flags: Path = Path("/proc/cpuinfo")) -> bool:
+    """Whether this CPU has VNNI. Asked here, as ONNX Runtime takes CPUs with AMX for such as overflow (1.31)."""
+    try:
+        return "vnni" in flags.read_text(encoding="utf-8")
+    except OSError:
+        return False
+
+
 def _read_description(path: Path) -> dict[str, Any]:
     try:
         description = json.loads(path.read_text(encoding="utf-8"))
@@ -189,6 +207,9 @@ def _read_description(path: Path) -> dict[str, Any]:
             raise TallyError(f"{path}: {key} is {found!r}, this version of Tally runs only {wanted!r}")
     if isinstance(stretch, bool) or not isinstance(stretch, int | float) or not 1 <= stretch <= 100:
         raise TallyError(f"{path}: preprocessing.stretch is {stretch!r}, it must be a number from 1 to 100")
+    precision = description.get("precision", "fp32")
+    if precision not in tuple(MODEL_FILES):
+        raise TallyError(f"{path}: precision is {precision!r}, it must be one of: {', '.join(MODEL_FILES)}")
     size = description.get("image_size")
     if not isinstance(size, int) or isinstance(size, bool) or not 8 <= size <= 4096:
         raise TallyError(f"{path}: image_size is {size!r}, it must be a whole number from 8 to 4096")

@@ -20,6 +20,7 @@ OPTIMIZERS = ("adamw", "sgd")
 SCHEDULES = ("cosine", "step", "constant")
 CLASS_WEIGHTING = ("none", "balanced")
 SAMPLING = ("natural", "balanced")
+LOW_PRECISION = ("off", "auto", "int8")
 _TRIAL_MARK = "_tuning_objective_metric"
 
 
@@ -59,6 +60,8 @@ class TrainingSettings:
     rotation: float = 5.0  # degrees either way
     color_jitter: float = 0.2  # brightness, contrast and saturation, either way
     flip_tta: bool = False  # the exported model averages a photo with its mirror image, at twice the time
+    low_precision: str = "off"  # off | auto | int8: whether an int8 copy is made and judged, see `low_precision`
+    accuracy_margin: float = 0.005  # what the int8 copy must be shown not to lose, as a share of the photos
     patience: int = 0  # epochs without a better validation accuracy before stopping; 0 never stops early
     amp: bool = True  # mixed precision; GPUs only
     sync_batchnorm: bool = True  # batch statistics over all ranks: they do not depend on how many there are
@@ -75,6 +78,7 @@ class TrainingSettings:
             "schedule": SCHEDULES,
             "class_weighting": CLASS_WEIGHTING,
             "sampling": SAMPLING,
+            "low_precision": LOW_PRECISION,
         }
         for name, allowed in choices.items():
             if getattr(self, name) not in allowed:
@@ -145,6 +149,7 @@ _RANGES: tuple[tuple[str, float, float], ...] = (
     ("flip", 0, 1),
     ("rotation", 0, 180),
     ("color_jitter", 0, 1),
+    ("accuracy_margin", 1e-4, 0.1),
     ("patience", 0, 10_000),
     ("workers", -1, 128),
     ("processes", 0, 64),

@@ -62,9 +62,11 @@ def run_rank(paths: MlPaths) -> int:
         network, record = job.together(members) if len(members) > 1 else members[0]
         validated = None if settings.trial else job.validated(network)  # a trial exports nothing to calibrate
         if ranks.is_first:
-            _finish(paths, network, settings, train, validation, record, validated)
+            record = _finish(paths, network, settings, train, validation, record, validated)
         ranks.wait()
     if ranks.is_first:  # after the last exchange: the others need not wait for it
+        if not settings.trial:
+            _report(paths, settings, train, validation, record)
         list_labels(paths, members[0].network, settings, train, validation, ranks.device)
     return 0
 
@@ -210,7 +212,8 @@ def _finish(
     validation: Split,
     record: dict[str, Any],
     validated: tuple[Tensor, Tensor] | None,
-) -> None:
+) -> dict[str, Any]:
+    """Tell the log how it ended and export the model, but not of a trial; the record with what was added to it."""
     best = record["history"][record["best_epoch"]]
     if record["stopped_early"]:
         print(f"stopped early: no better validation accuracy for {settings.patience} epochs", flush=True)
@@ -220,16 +223,27 @@ def _finish(
     # The last line with the objective's name: what a tuning job takes as final.
     print(f"best_epoch={best['epoch']} best_validation_accuracy={accuracy:.6g}", flush=True)
     if validated is None:
-        return
+        return record
     from tally.export import export_model  # onnx and its exporter take seconds to import
-    from tally.trials_report import view_trials  # as does matplotlib
 
     calibration = Calibration.fit(*validated)
     export_model(paths.model, network, settings, train, validation, calibration)
     Delivery.of(train, validation).write(paths.model)
-    trials = view_trials(read_trials(paths.channel("trials")))
-    write_training_record(paths.model, record | {"calibration": asdict(calibration)}, trials)
     print(f"exported model_bytes={(paths.model / 'model.onnx').stat().st_size}", flush=True)
+    return record | {"calibration": asdict(calibration)}
+
+
+def _report(
+    paths: MlPaths, settings: TrainingSettings, train: Split, validation: Split, record: dict[str, Any]
+) -> None:
+    """Let an int8 copy compete with the exported model, and write the record of everything."""
+    from tally.low_precision import lower_precision  # ONNX Runtime's quantisation takes a second to import
+    from tally.trials_report import view_trials  # as does matplotlib
+
+    judged = lower_precision(paths.model, settings, train, validation)
+    if judged is not None:
+        record = record | {"low_precision": judged}
+    write_training_record(paths.model, record, view_trials(read_trials(paths.channel("trials"))))
 
 
 def list_labels(

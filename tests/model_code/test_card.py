@@ -1,6 +1,7 @@
 """The model card: SageMaker's schema as it is published, and the figures of this model in it."""
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +37,8 @@ TRAINED = description() | {
     "counts_by_source": {"abid": [100, 100, 10, 100, 100], "new": [5, 5, 190, 5, 5]},
     "versions": {"tally": "1.0"},
     "training_job": "train-1",
+    "precision": "int8",
+    "low_precision": {"serves": "int8", "reason": "2.50 times as fast, accuracy -0.21 points at the least"},
 }
 RECORD = {
     "best_epoch": 1,
@@ -50,6 +53,8 @@ def job(tmp_path_factory: pytest.TempPathFactory) -> Job:
     made = make_job(root, GOOD)
     model = write_model(root / "trained", "red")
     (model / "model.json").write_text(json.dumps(TRAINED))
+    shutil.move(model / "model.onnx", model / "model.int8.onnx")
+    shutil.copy(write_model(root / "other", "blue") / "model.onnx", model)  # must not be judged
     (model / "training.json").write_text(json.dumps(RECORD))
     pack(model, made.paths.processing_input("challenger") / "model.tar.gz")
     inputs = [
@@ -157,6 +162,13 @@ def test_evaluation_details_are_the_figures_of_the_evaluation(card: Any, documen
     baseline = metrics(by_name["majority"]["metric_groups"][0])
     assert baseline["Accuracy"]["value"] == pytest.approx(document["models"]["majority"]["accuracy"], rel=1e-5)
     assert "Expected calibration error" not in baseline
+
+
+def test_the_card_says_what_the_model_computes_in_and_why(card: Any, document: dict[str, Any]) -> None:
+    told = "int8: 2.50 times as fast, accuracy -0.21 points at the least"
+    assert card["additional_information"]["custom_details"]["precision"] == told
+    older = json.loads(card_text(document, description(), {}, Jobs()))
+    assert older["additional_information"]["custom_details"]["precision"] == "fp32"
 
 
 def test_caveats_name_the_weakest_count_and_one_that_its_source_gives_away(card: Any, document: dict[str, Any]) -> None:

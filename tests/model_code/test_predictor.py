@@ -15,7 +15,7 @@ from PIL import Image
 
 from tally.errors import TallyError
 from tally.letterbox import FILL, PREPROCESSING
-from tally.predictor import BadPhoto, Limits, Predictor, decode
+from tally.predictor import BadPhoto, Limits, Predictor, _adds_up_in_32_bits, decode
 from tests.model_code.tiny_model import description, photo, write_model
 from tests.shared import shared_dir
 
@@ -85,6 +85,15 @@ def test_a_memory_mapped_photo_needs_no_copy(predictor: Predictor) -> None:
 
 def test_serving_runs_one_thread_inside_an_inference(predictor: Predictor) -> None:
     assert predictor._session.get_session_options().intra_op_num_threads == 1
+
+
+@pytest.mark.parametrize(
+    ("flags", "exact"), [("avx512f avx512_vnni", True), ("avx2 avx_vnni", True), ("avx2 avx512f", False), (None, False)]
+)
+def test_cpus_on_which_int8_would_overflow_are_known(tmp_path: Path, flags: str | None, exact: bool) -> None:
+    if flags is not None:
+        (tmp_path / "cpuinfo").write_text(f"processor: 0\nflags: fpu {flags} amx_int8\n")
+    assert _adds_up_in_32_bits(tmp_path / "cpuinfo") == exact
 
 
 def test_every_photo_of_the_public_bucket_is_decoded(predictor: Predictor) -> None:
@@ -195,6 +204,8 @@ def changed(key: str, value: object) -> str:
         (changed("preprocessing", "squash"), "preprocessing is 'squash'"),
         (changed("preprocessing", PREPROCESSING | {"stretch": 0.5}), "preprocessing.stretch is 0.5"),
         (changed("preprocessing", PREPROCESSING | {"stretch": "2"}), "preprocessing.stretch is '2'"),
+        (changed("precision", "int4"), "precision is 'int4', it must be one of: fp32, int8"),
+        (changed("precision", ["int8"]), "precision is ['int8']"),
         (changed("image_size", "224"), "image_size is '224'"),
         (changed("image_size", 64), "says image_size 64: export it again"),
         ("not json", "is not JSON"),
@@ -207,6 +218,8 @@ def changed(key: str, value: object) -> str:
         "preprocessing as text",
         "stretch",
         "stretch as text",
+        "precision",
+        "precision as a list",
         "size as text",
         "another size",
         "no JSON",

@@ -33,7 +33,7 @@ def test_a_tuning_job_marks_its_trials() -> None:
             "hyperparameter 'freeze' is 'all'; it must be one of none, early, all_but_last_stage, backbone",
         ),
         ("amp", "yes", "hyperparameter 'amp' is 'yes'; it must be true or false"),
-        ("learning_rat", "1", "hyperparameter 'learning_rat' is not known; known: amp, backbone"),
+        ("learning_rat", "1", "hyperparameter 'learning_rat' is not known; known: accuracy_margin, amp, backbone"),
         ("epoch", "1", "hyperparameter 'epoch' is not known; did you mean 'epochs'?"),
         ("trial", "true", "hyperparameter 'trial' cannot be given"),
         (

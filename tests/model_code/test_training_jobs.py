@@ -48,7 +48,7 @@ def two_hosts(tmp_path: Path, **hyperparameters: object) -> list[Path]:
 
 def test_a_job_writes_the_whole_model_directory_and_its_onnx_answers_for_any_batch(tmp_path: Path) -> None:
     make_channels(tmp_path)
-    configure(tmp_path)
+    configure(tmp_path, low_precision="auto")
     with Job([tmp_path], {"TRAINING_JOB_NAME": "job-7", "TALLY_GIT_COMMIT": "abc123"}) as job:
         codes, outputs = job.finish()
     assert codes == [0], outputs
@@ -65,6 +65,9 @@ def test_a_job_writes_the_whole_model_directory_and_its_onnx_answers_for_any_bat
     }
     description = json.loads((model / "model.json").read_text())
     assert (description["training_job"], description["git_commit"]) == ("job-7", "abc123")
+    assert description["precision"] == "fp32"
+    judged = json.loads((model / "training.json").read_text())["low_precision"]
+    assert judged["reason"].startswith("not tried: 30 validation photos cannot show a loss below 0.5 points")
     session = onnxruntime.InferenceSession(model / "model.onnx", providers=["CPUExecutionProvider"])
     for photos in (1, 5):
         (answer,) = session.run(None, {"photos": np.zeros((photos, 32, 32, 3), np.uint8)})
@@ -72,6 +75,7 @@ def test_a_job_writes_the_whole_model_directory_and_its_onnx_answers_for_any_bat
         assert np.allclose(answer.sum(1), 1, atol=1e-5)
     page = (model / "report" / "training.html").read_text()
     assert not re.search(r"""(src|href)=["'](?!#|data:)""", page), "the report must open without network"
+    assert "<b>fp32 serves</b>: not tried: 30 validation photos" in page
 
 
 def test_two_ranks_give_the_losses_of_one_with_the_same_global_batch(tmp_path: Path) -> None:

@@ -5,6 +5,8 @@ import re
 from pathlib import Path
 from typing import Any
 
+from tally.gate.noninferiority import judge
+from tally.gate.pairs import Pairs
 from tally.training_report import write_training_report
 from tests.model_code.jobs import Job, configure, make_channels
 from tests.model_code.test_diagnosis_rules import gpu, healthy, seconds
@@ -46,6 +48,36 @@ def test_a_healthy_page_says_so_and_has_every_chart_with_its_unit(tmp_path: Path
     assert re.search(r"aten::&lt;conv&gt;</td><td>61.0%</td><td>12.30</td>", text), "operators are escaped"
     assert "<th>rank 1</th>" in text
     assert "sums of batch normalisation over ranks are in forward and backward" in text
+
+
+def test_both_precisions_are_shown_with_accuracy_latency_and_size(tmp_path: Path) -> None:
+    record = healthy()
+    assert "Low precision" not in page(tmp_path, record)
+    record["low_precision"] = {"serves": "fp32", "reason": "not tried: 100 validation photos cannot show it"}
+    text = page(tmp_path, record)
+    assert "<b>fp32 serves</b>: not tried: 100 validation photos cannot show it." in text
+    record["low_precision"] = {
+        "serves": "int8",
+        "reason": "it may",
+        "speedup": 2.5,
+        "least_speedup": 1.6,
+        "same_counts": 0.957,
+        "judged": judge(Pairs.of([0] * 700, [0] * 700, [0] * 699 + [1], [str(n) for n in range(700)]), 0.01).as_dict(),
+        "layers": 20,
+        "left": ["first", "last"],
+        "damage": 0.004,
+        "models": {
+            "fp32": {"bytes": 9_300_000, "accuracy": 0.45678, "latency_ms": 9.876},
+            "int8": {"bytes": 2_400_000, "accuracy": 0.45432, "latency_ms": 3.95},
+        },
+    }
+    text = page(tmp_path, record)
+    assert "<td>0.4568</td><td>9.88</td><td>9.3</td>" in text
+    assert "<td>0.4543</td><td>3.95</td><td>2.4</td>" in text
+    words = " ".join(re.sub(r"<[^>]*>", "", text).split())
+    assert "int8 gives the same count on 95.7% of the photos; 1 are right in fp32 alone, 0 in int8 alone" in words
+    assert "(one-sided, level 0.95): non-inferior at a margin of 1 points" in words
+    assert "Of 20 convolutions 2 stayed in fp32." in words
 
 
 def test_the_headline_is_of_the_network_that_is_exported(tmp_path: Path) -> None:

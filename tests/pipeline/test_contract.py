@@ -15,7 +15,7 @@ from tally.data.preprocess import PreprocessSettings
 from tally.errors import TallyError
 from tally.gate import GateSettings, decide
 from tally.network import build_network, check_size
-from tally.settings import FREEZE, TrainingSettings
+from tally.settings import FREEZE, LOW_PRECISION, TrainingSettings
 from tests.pipeline.walk import steps
 
 # As `tally.trainer` prints it; the numbers are in every form that `:.6g` has.
@@ -60,7 +60,9 @@ def test_every_hyperparameter_is_one_that_training_knows(definition: dict[str, A
     }
     static = set(tune["TrainingJobDefinition"]["StaticHyperParameters"])
     train = set(arguments(definition, "Train")["HyperParameters"])
-    assert train == searched | static | {"members"}, "trials train one network"
+    assert train == searched | static | {"members", "low_precision", "accuracy_margin"}, (
+        "trials train one network in fp32"
+    )
     assert train | set(arguments(definition, "TrainBaseline")["HyperParameters"]) <= known
 
 
@@ -140,6 +142,18 @@ def test_training_accepts_the_ends_of_a_parameter_and_nothing_beyond(name: str) 
     for value in (parameter.low - 1, parameter.high + 1):
         with pytest.raises(TallyError, match=key):
             TrainingSettings.from_hyperparameters({key: str(int(value))})
+
+
+def test_training_takes_the_low_precision_that_a_run_may_ask_for_and_no_other() -> None:
+    parameters = table()
+    assert parameters["LowPrecision"].choices == LOW_PRECISION
+    margin = parameters["AccuracyMargin"]
+    assert margin.default == TrainingSettings().accuracy_margin
+    for value in (margin.low, margin.high):
+        TrainingSettings.from_hyperparameters({"accuracy_margin": str(value)})
+    for value in (margin.low / 2, margin.high * 2):
+        with pytest.raises(TallyError, match="accuracy_margin"):
+            TrainingSettings.from_hyperparameters({"accuracy_margin": str(value)})
 
 
 def test_the_backbones_are_those_of_torchvision() -> None:

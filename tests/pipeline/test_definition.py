@@ -151,7 +151,8 @@ def test_parameters_declare_closed_sets_and_only_the_revision_has_no_default(def
     parameters = {item["Name"]: item for item in definition["Parameters"]}
     assert [name for name, item in parameters.items() if "DefaultValue" not in item] == ["InputRevision"]
     closed = {name for name, item in parameters.items() if "EnumValues" in item}
-    assert closed == {"ApprovalMode", "GateWeighting"} | {name for name in parameters if name.endswith("InstanceType")}
+    types = {name for name in parameters if name.endswith("InstanceType")}
+    assert closed == {"ApprovalMode", "GateWeighting", "LowPrecision"} | types
     used = {body["Get"] for _, body in expressions(definition) if "Get" in body}
     assert {f"Parameters.{name}" for name in parameters} <= used
 

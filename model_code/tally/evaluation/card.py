@@ -195,9 +195,16 @@ def _caveats(document: Json, description: Json) -> Iterator[str]:
     yield "Photos of one bin lie on one side of the split; photos of other warehouses were not tested."
 
 
+def _precision(description: Json) -> str:
+    """What the model computes in, and why, where there was a choice."""
+    reason = (description.get("low_precision") or {}).get("reason")
+    return str(description.get("precision", "fp32")) + (f": {reason}" if reason else "")
+
+
 def _custom(document: Json, description: Json) -> Json:
     found = {name: f"{version}" for name, version in (description.get("versions") or {}).items()}
     found |= {key: str(description[key]) for key in ("backbone", "image_size", "training_job") if key in description}
+    found["precision"] = _precision(description)
     automation = document["models"]["challenger"].get("automation", {}).get("targets", {}).get("0.95")
     if automation:
         proven = automation.get("proven")

@@ -9,11 +9,11 @@ from pathlib import Path, PurePosixPath
 
 from tally.data.delivery import DATA_FILE, PHOTOS_FILE
 from tally.errors import TallyError
-from tally.predictor import DESCRIPTION_FILE, MODEL_FILE
+from tally.predictor import DESCRIPTION_FILE, MODEL_FILE, MODEL_FILES
 from tally.provenance import TRAINED_ON_FILE
 
-_OPTIONAL = {TRAINED_ON_FILE, DATA_FILE, PHOTOS_FILE}
-"""What older models do not have."""
+_OPTIONAL = {TRAINED_ON_FILE, DATA_FILE, PHOTOS_FILE, *MODEL_FILES.values()}
+"""What older models do not have, or only some."""
 
 MAX_BYTES = 4 * 1024**3
 """Unpacked size from which an archive is refused: far above any model here, below a volume."""
