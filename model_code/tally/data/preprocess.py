@@ -7,8 +7,10 @@ instances each does its share of the shards, and the shards are the same bytes w
 """
 
 import argparse
+import importlib
 import multiprocessing
 import shutil
+import threading
 import time
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
@@ -23,7 +25,6 @@ from tally.data.findings import Findings, Quarantined
 from tally.data.grouping import SIDES, Place, place_all, stable_hash
 from tally.data.looks import Rows, write_looks
 from tally.data.photos import MAX_PIXELS, MAX_PIXELS_CEILING
-from tally.data.report import Run, write_reports
 from tally.data.shard_writer import write_part
 from tally.data.shards import manifest_name
 from tally.data.sources import RejectedError, Source, read_source
@@ -106,6 +107,8 @@ def main(argv: list[str], paths: MlPaths) -> None:
     job = Job(source, settings.stored_side, settings.max_pixels, done)
     with open_pool(job, settings.workers) as pool:
         refused = _duplicates(pool, source, places)
+        # What draws the report takes a while to load; until the shards are written this process has time for that.
+        threading.Thread(target=importlib.import_module, args=("tally.data.report",)).start()
         tasks = list(_tasks(source, places, refused, outputs, cluster))
         progress = _Progress(job, sum(len(task.photos) for task in tasks))
         for result in pool.run(prepare_shard, tasks, progress.tick):
@@ -121,6 +124,8 @@ def main(argv: list[str], paths: MlPaths) -> None:
     if cluster.index == 0:  # what no shard stands for is told once
         guard = sorted(key for key, place in places.items() if place.guard)
         findings.quarantined += [Quarantined(at.id, at.file, why.reason, why.detail) for at, why in source.refused]
+    from tally.data.report import Run, write_reports
+
     run = Run(
         source=source,
         findings=findings,

@@ -3,6 +3,7 @@
 A worker holds one photo at a time and writes its shard itself, so no pixel travels between processes.
 """
 
+import gc
 import multiprocessing
 import multiprocessing.connection
 import os
@@ -108,18 +109,26 @@ class Pool:
 @contextmanager
 def open_pool(job: Job, workers: int) -> Iterator[Pool]:
     """Start the workers; on the way out, with or without an error, nothing is left running."""
+    # A worker's garbage collector would write to every page of what it inherits, and so copy the list of all photos.
+    gc.freeze()
     context = multiprocessing.get_context("fork")
     executor = ProcessPoolExecutor(workers, mp_context=context, initializer=_start_worker, initargs=(job,))
     try:
         yield Pool(executor, workers)
     finally:
         executor.shutdown(cancel_futures=True)
+        gc.unfreeze()
 
 
 def _start_worker(job: Job) -> None:
     global _job
     _job = job
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides what Ctrl-C means
+    obey_parent()
+
+
+def obey_parent() -> None:
+    """Of a new worker process: its parent decides what Ctrl-C means, and when the parent ends, it does."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     threading.Thread(target=_end_with_parent, daemon=True).start()
 
