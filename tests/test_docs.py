@@ -22,9 +22,11 @@ RUN_VARIABLES = re.findall(r"[A-Z_0-9]+", MAKEFILE.split("RUN_VARIABLES :=")[1].
 OPS_VARIABLES = re.findall(r"[A-Z_0-9]+", MAKEFILE.split("OPS_VARIABLES :=")[1].split("\n")[0])
 SERVING_VARIABLES = re.findall(r"[A-Z_0-9]+", MAKEFILE.split("SERVING_VARIABLES :=")[1].split("\n")[0])
 TRAINING_VARIABLES = re.findall(r"[A-Z_0-9]+", MAKEFILE.split("TRAINING_VARIABLES :=")[1].split("\n")[0])
+INPUT_VARIABLES = re.findall(r"[A-Z_0-9]+", MAKEFILE.split("PREPROCESS_VARIABLES :=")[1].split("\n")[0])
+INPUT_VARIABLES += re.findall(r"[A-Z_0-9]+", MAKEFILE.split("EVALUATION_VARIABLES :=")[1].split("\n")[0])
 RECIPE_VARIABLES = re.findall(r"[A-Z_0-9]+", MAKEFILE.split("RECIPE_VARIABLES :=")[1].split("\n")[0])
 MAKE_VARIABLES = {*RUN_VARIABLES, *OPS_VARIABLES, *RECIPE_VARIABLES, *SERVING_VARIABLES, *TRAINING_VARIABLES}
-MAKE_VARIABLES |= {"SHUFFLE_LABELS", "SHARE", "QUICK", "BUILD", "PYTHON"}
+MAKE_VARIABLES |= {*INPUT_VARIABLES, "SHUFFLE_LABELS", "SHARE", "QUICK", "BUILD", "PYTHON"}
 
 
 @cache
