@@ -50,13 +50,19 @@ _OTHER_FORMATS: tuple[tuple[int, bytes, str], ...] = (
 
 @dataclass(frozen=True, slots=True)
 class Checked:
-    """A photo that passed. `width`, `height`: stored pixels."""
+    """A photo that passed. `width`, `height`: stored pixels; `grey`: these; `original`: the upright original's size."""
 
     jpeg: bytes
     sha256: str
     width: int
     height: int
-    look: Look
+    grey: Image.Image
+    original: tuple[int, int]
+
+    @property
+    def look(self) -> Look:
+        """Measured when asked for."""
+        return look_at(self.grey, self.original)
 
 
 def check_photo(path: Path, *, stored_side: int, max_pixels: int = MAX_PIXELS) -> Checked:
@@ -80,7 +86,7 @@ def check_photo(path: Path, *, stored_side: int, max_pixels: int = MAX_PIXELS) -
         raise RejectedError("unreadable", error.strerror or str(error)) from error
     stored = io.BytesIO()
     upright.save(stored, "JPEG", quality=QUALITY)
-    return Checked(stored.getvalue(), sha256, *upright.size, look_at(upright, original))
+    return Checked(stored.getvalue(), sha256, *upright.size, upright.convert("L"), original)
 
 
 @contextlib.contextmanager

@@ -22,13 +22,17 @@ from tally.data.duplicates import Fingerprint, fingerprint, full_hash
 from tally.data.files import explain_write_errors, replacing
 from tally.data.findings import Findings, Quarantined
 from tally.data.looks import Look, Rows, look_rows
-from tally.data.photos import check_photo
+from tally.data.photos import Checked, check_photo
 from tally.data.shard_writer import Prepared, write_manifest_lines, write_shard
 from tally.data.shards import Shard
 from tally.data.sources import Entry, RejectedError, Source
 from tally.errors import TallyError
 
 TICK_SECONDS = 2.0
+
+_LOOK_PIXELS = 1 << 20
+"""Photos' looks are measured some at a time, of about so many stored pixels: right after a photo was decoded, what
+measures is no longer in the CPU's caches, and takes twice as long."""
 
 Task = TypeVar("Task")
 Result = TypeVar("Result")
@@ -169,6 +173,7 @@ def prepare_shard(task: ShardTask) -> ShardResult:
 
 def _prepared(task: ShardTask, findings: Findings, looks: list[Look]) -> Iterator[Prepared]:
     source = _job.source
+    waiting: list[Checked] = []
     for index, group, refusal in task.photos:
         entry = source.entries[index]
         try:
@@ -179,7 +184,9 @@ def _prepared(task: ShardTask, findings: Findings, looks: list[Look]) -> Iterato
         except RejectedError as error:
             findings.quarantined.append(Quarantined(entry.id, entry.file, error.reason, error.detail))
         else:
-            looks.append(checked.look)
+            waiting.append(checked)
+            if sum(photo.width * photo.height for photo in waiting) > _LOOK_PIXELS:
+                _look(waiting, looks)
             yield Prepared(
                 id=entry.id,
                 count=count,
@@ -192,6 +199,12 @@ def _prepared(task: ShardTask, findings: Findings, looks: list[Look]) -> Iterato
             )
         with _job.done.get_lock():
             _job.done.value += 1
+    _look(waiting, looks)
+
+
+def _look(waiting: list[Checked], looks: list[Look]) -> None:
+    looks += [photo.look for photo in waiting]
+    waiting.clear()
 
 
 def _path(entry: Entry) -> Path:
