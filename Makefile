@@ -3,8 +3,8 @@
 #   make run DATA=../photos        the same on your photos; `make help` lists the options
 #   make deploy ENV=dev            the same stacks in your AWS account
 .DEFAULT_GOAL := help
-.PHONY: help run up down options test load e2e compare-recipes bench bench-serving bench-training bench-preprocess bench-evaluation lint format definition picture \
-	reference snapshot requirements clean policy bootstrap deploy diff upload start watch runs stop packages approve rollback predict status destroy
+.PHONY: help run up down options test load e2e compare-recipes bench bench-serving bench-training bench-preprocess \
+	bench-evaluation lint format definition picture reference snapshot requirements clean policy bootstrap deploy diff upload start watch runs stop packages approve rollback predict status destroy
 
 PYTHON ?= python3
 UV_VERSION := 0.13.8

@@ -32,12 +32,14 @@ def test_drawn_photos_lie_in_the_layout_of_the_bucket_and_a_part_has_the_first(f
 
 
 def test_photos_of_ones_own_are_taken_and_too_few_are_refused(tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    data.mkdir()
     for number in range(4):
-        (tmp_path / f"{number}.jpg").write_bytes(photo(red=1 + number, side=80))
-    source = prepare.take(tmp_path / "out", tmp_path, 4)
+        (data / f"{number}.jpg").write_bytes(photo(red=1 + number, side=80))
+    source = prepare.take(tmp_path / "out", data, 4)
     assert len(list((source / "bin-images").iterdir())) == 4
     with pytest.raises(BenchError, match=r"has 4 \*\.jpg files, 5 are wanted"):
-        prepare.take(tmp_path / "other", tmp_path, 5)
+        prepare.take(tmp_path / "out", data, 5)
 
 
 def test_the_limit_makes_what_the_job_stores(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
