@@ -1,6 +1,7 @@
 """Preprocess on all cores: a pool of forked processes, each preparing whole shards, with a bounded number in flight.
 
-A worker holds one photo at a time and writes its shard itself, so no pixel travels between processes.
+A worker decodes one photo at a time, holds few in their stored form, and writes its shard itself, so no pixel travels
+between processes.
 """
 
 import gc
@@ -30,9 +31,9 @@ from tally.errors import TallyError
 
 TICK_SECONDS = 2.0
 
-_LOOK_PIXELS = 1 << 20
-"""Photos' looks are measured some at a time, of about so many stored pixels: right after a photo was decoded, what
-measures is no longer in the CPU's caches, and takes twice as long."""
+_WAITING_PIXELS = 1 << 20
+"""Stored photos are measured and written some at a time, of about so many pixels: right after a photo was decoded, the
+code for that is no longer in the CPU's caches, and takes twice as long."""
 
 Task = TypeVar("Task")
 Result = TypeVar("Result")
@@ -173,7 +174,7 @@ def prepare_shard(task: ShardTask) -> ShardResult:
 
 def _prepared(task: ShardTask, findings: Findings, looks: list[Look]) -> Iterator[Prepared]:
     source = _job.source
-    waiting: list[Checked] = []
+    waiting: list[tuple[Prepared, Checked]] = []
     for index, group, refusal in task.photos:
         entry = source.entries[index]
         try:
@@ -184,10 +185,7 @@ def _prepared(task: ShardTask, findings: Findings, looks: list[Look]) -> Iterato
         except RejectedError as error:
             findings.quarantined.append(Quarantined(entry.id, entry.file, error.reason, error.detail))
         else:
-            waiting.append(checked)
-            if sum(photo.width * photo.height for photo in waiting) > _LOOK_PIXELS:
-                _look(waiting, looks)
-            yield Prepared(
+            prepared = Prepared(
                 id=entry.id,
                 count=count,
                 group=group,
@@ -197,13 +195,18 @@ def _prepared(task: ShardTask, findings: Findings, looks: list[Look]) -> Iterato
                 height=checked.height,
                 jpeg=checked.jpeg,
             )
+            waiting.append((prepared, checked))
+            if sum(photo.width * photo.height for photo, _ in waiting) > _WAITING_PIXELS:
+                yield from _measured(waiting, looks)
         with _job.done.get_lock():
             _job.done.value += 1
-    _look(waiting, looks)
+    yield from _measured(waiting, looks)
 
 
-def _look(waiting: list[Checked], looks: list[Look]) -> None:
-    looks += [photo.look for photo in waiting]
+def _measured(waiting: list[tuple[Prepared, Checked]], looks: list[Look]) -> Iterator[Prepared]:
+    """Take the photos out of `waiting` and their looks into `looks`."""
+    looks += [checked.look for _, checked in waiting]
+    yield from (prepared for prepared, _ in waiting)
     waiting.clear()
 
 
