@@ -25,8 +25,8 @@ from tally.data.preprocess import PreprocessSettings
 _CHUNK = 8
 
 
-def shrink(side: int, file: Path) -> int:
-    """Decode at a reduced scale, resize and encode as Preprocess does; bytes of the stored form."""
+def shrink(side: int, file: Path) -> bytes:
+    """Decode at a reduced scale, resize and encode as Preprocess does; the stored form."""
     with Image.open(file, formats=FORMATS) as photo:
         target = fitted(photo.size, side)
         photo.draft(None, target)
@@ -34,7 +34,11 @@ def shrink(side: int, file: Path) -> int:
         small = photo.resize(target, Image.Resampling.BICUBIC, reducing_gap=3.0) if target != photo.size else photo
         stored = io.BytesIO()
         small.save(stored, "JPEG", quality=QUALITY)
-    return stored.tell()
+    return stored.getvalue()
+
+
+def _bytes(side: int, file: Path) -> int:
+    return len(shrink(side, file))
 
 
 def photos_per_second(folder: Path, side: int, processes: int) -> float:
@@ -45,7 +49,7 @@ def photos_per_second(folder: Path, side: int, processes: int) -> float:
     with context.Pool(processes, ready.wait) as pool:
         ready.wait()
         began = time.perf_counter()
-        for _ in pool.imap_unordered(partial(shrink, side), files, chunksize=_CHUNK):
+        for _ in pool.imap_unordered(partial(_bytes, side), files, chunksize=_CHUNK):
             pass
         return len(files) / (time.perf_counter() - began)
 

@@ -9,7 +9,6 @@ from benchmarks.evaluation import __main__ as command
 from benchmarks.evaluation import prepare
 from benchmarks.evaluation.score import KINDS, measure
 from tally.data.shards import Split
-from tests.model_code.jobs import QUICK
 from tests.model_code.tiny_model import write_model, write_test_split
 
 N = 45
@@ -27,7 +26,7 @@ def test_every_side_gives_the_same_answers(tmp_path: Path) -> None:
 def test_a_split_and_a_model_are_made(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    words = ["--folder", str(tmp_path), "--backbone", str(QUICK["backbone"]), "--image-size", "32", "--photos", "64"]
+    words = ["--folder", str(tmp_path), "--backbone", "shufflenet_v2_x0_5", "--image-size", "64", "--photos", "64"]
     monkeypatch.setattr("sys.argv", ["prepare", *words])
     assert prepare.main() == 0
     made = json.loads(capsys.readouterr().out.splitlines()[-1])
