@@ -3,8 +3,8 @@
 #   make run DATA=../photos        the same on your photos; `make help` lists the options
 #   make deploy ENV=dev            the same stacks in your AWS account
 .DEFAULT_GOAL := help
-.PHONY: help run up down options test load e2e compare-recipes bench bench-serving bench-training lint format definition picture \
-	reference snapshot requirements clean policy bootstrap deploy diff upload start watch runs stop packages approve rollback predict status destroy
+.PHONY: help run up down options test load e2e compare-recipes bench bench-serving bench-training bench-preprocess \
+	bench-evaluation lint format definition picture reference snapshot requirements clean policy bootstrap deploy diff upload start watch runs stop packages approve rollback predict status destroy
 
 PYTHON ?= python3
 UV_VERSION := 0.13.8
@@ -26,6 +26,9 @@ BENCH_VARIABLES := ONLY OUT DOCS
 SERVING_VARIABLES := DATA BACKBONE WEIGHTS IMAGE_SIZE PHOTOS ROUNDS SECONDS SERVERS OUT
 # What `make bench-training` takes, likewise.
 TRAINING_VARIABLES := DATA BACKBONE IMAGE_SIZE PHOTOS ROUNDS SECONDS OUT
+# What `make bench-preprocess` and `make bench-evaluation` take, likewise.
+PREPROCESS_VARIABLES := DATA IMAGE_SIZE PHOTOS ROUNDS OUT
+EVALUATION_VARIABLES := DATA BACKBONE IMAGE_SIZE PHOTOS ROUNDS OUT
 # Operating commands take theirs likewise, as options of `python -m ops`.
 OPS_VARIABLES := ENV EXECUTION_POLICY OVERRIDES VERSION RUN PREFIX S3_URI IMAGE_URL PHOTO EXPECTED_COUNT
 
@@ -134,6 +137,12 @@ bench-serving: .venv/installed ## the endpoint beside TorchServe, LitServe, Bent
 
 bench-training: .venv/installed ## loader, steps and ranks of training beside what they could be: [QUICK=1] [BACKBONE=resnet18]
 	@PYTHONPATH=model_code $(BIN)/python -m benchmarks.training $(call given,$(TRAINING_VARIABLES)) $(quick)
+
+bench-preprocess: .venv/installed ## Preprocess beside bare decoding, resizing, encoding; memory and time over photos: [QUICK=1] [PHOTOS=5000]
+	@PYTHONPATH=model_code $(BIN)/python -m benchmarks.preprocess $(call given,$(PREPROCESS_VARIABLES)) $(quick)
+
+bench-evaluation: .venv/installed ## photos a second of scoring a test split, and whether answers are the same: [QUICK=1] [BACKBONE=resnet18]
+	@PYTHONPATH=model_code $(BIN)/python -m benchmarks.evaluation $(call given,$(EVALUATION_VARIABLES)) $(quick)
 
 lint: .venv/installed ## formatting, lint and types
 	$(BIN)/ruff format --check .

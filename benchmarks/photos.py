@@ -37,7 +37,12 @@ def read_photos(folder: Path, wanted: int) -> list[bytes]:
 
 def drawn_photos(wanted: int, seed: int = 0) -> list[bytes]:
     """`wanted` drawn bins with 1 to 5 objects, in turn."""
-    return [_enlarged(_drawn(number, seed)) for number in range(wanted)]
+    return [drawn_photo(number, seed) for number in range(wanted)]
+
+
+def drawn_photo(number: int, seed: int = 0) -> bytes:
+    """The drawn bin of this number."""
+    return _enlarged(_drawn(number, seed))
 
 
 def _drawn(number: int, seed: int) -> bytes:

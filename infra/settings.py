@@ -86,11 +86,15 @@ class Training:
     weights_uri: str | None = None
     hyperparameters: Mapping[str, str] = field(default_factory=dict)
     parameters: Mapping[str, str | int | float] = field(default_factory=dict)
+    preprocess_instance_price: int | float | None = None  # of one hour of one instance: Preprocess projects its cost
     weekly_run: bool = False
     weekly_prefix: str = "photos"  # what the weekly run trains on
     weekly_schedule: str = "cron(0 3 ? * SUN *)"  # UTC
 
     def __post_init__(self) -> None:
+        price = self.preprocess_instance_price
+        if price is not None and not 0 < price <= 10_000:
+            refuse("preprocess_instance_price", price, "above 0 and at most 10000, or null")
         if not re.fullmatch(r"[A-Za-z0-9._-]+(/[A-Za-z0-9._-]+)*", self.weekly_prefix):
             refuse(
                 "weekly_prefix", self.weekly_prefix, "a prefix such as photos or deliveries/2026-11, without end slash"

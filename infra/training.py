@@ -118,6 +118,7 @@ class TrainingStack(Stack):
                     spot=training.spot,
                     pretrained=training.pretrained,
                     weights_uri=training.weights_uri,
+                    preprocess_instance_price=training.preprocess_instance_price,
                     hyperparameters=training.hyperparameters,
                     tags={COST_TAG: names.base},
                     parameters=training.parameters,

@@ -79,11 +79,14 @@ class _Graph:
         return [preprocess, baseline, tune, train, champion, evaluate, gate]
 
     def preprocess(self) -> JobStep:
-        p = self.parameters
+        p, price = self.parameters, self.settings.preprocess_instance_price
         request = self.requests.processing(
             "Preprocess",
             "preprocess",
-            arguments=["--image-size", p["ImageSize"].to_string()],
+            arguments=[
+                *("--image-size", p["ImageSize"].to_string()),
+                *(() if price is None else ("--instance-price", f"{price:g}")),
+            ],
             # The closing slash keeps `photos` from taking in `photos-old` as well.
             inputs={"photos": sdk.Join(on="", values=["s3://", self.settings.raw_bucket, "/", p["InputPrefix"], "/"])},
             outputs=["train", "validation", "test", "report"],

@@ -50,6 +50,7 @@ class PipelineSettings:
     spot: bool = True
     pretrained: bool = True  # False: train from random weights
     weights_uri: str | None = None  # S3 prefix of pretrained weights; None: those baked into the image
+    preprocess_instance_price: float | None = None  # of one hour of one instance: Preprocess projects its cost
     tuning_strategy: str = "Bayesian"
     search_space: SearchSpace | None = None  # None: the usual one, see `pipeline.search`
     hyperparameters: Mapping[str, str] = field(default_factory=dict)  # fixed for every training job

@@ -5,7 +5,7 @@ Training, evaluation and the endpoint all call `letterbox`; it is the only place
 
 import contextlib
 
-from PIL import Image, ImageOps
+from PIL import ExifTags, Image, ImageOps
 
 FILL: tuple[int, int, int] = (124, 116, 104)
 """Colour of the bars, RGB: ImageNet's mean, so that they are near zero after normalisation."""
@@ -27,7 +27,8 @@ def upright_rgb(image: Image.Image) -> Image.Image:
     image.load()  # here: reading the EXIF of a PNG decodes it too, and what goes wrong must not be suppressed
     with contextlib.suppress(Exception):
         image.getexif()  # of a damaged EXIF block Pillow complains on the first reading only; the pixels may be sound
-    image = ImageOps.exif_transpose(image)
+    if image.getexif().get(ExifTags.Base.Orientation, 1) != 1:
+        image = ImageOps.exif_transpose(image)
     if image.mode.startswith("I") or image.mode == "F":
         image = image.point(lambda value: value * (1 / 257) + 0).convert("L")
     if image.has_transparency_data:

@@ -107,6 +107,8 @@ WRONG: list[tuple[dict[str, Any], str]] = [
     ({"training": {"spot": "yes"}}, "environments.dev.training.spot is 'yes'; it must be true or false"),
     ({"training": {"parameters": {"Epochs": [1]}}}, "training.parameters.Epochs is [1]; it must be str or int"),
     ({"training": {"weekly_prefix": "/photos/"}}, "training.weekly_prefix is '/photos/'; it must be a prefix such as"),
+    ({"training": {"preprocess_instance_price": 0}}, "preprocess_instance_price is 0; it must be above 0 and at most"),
+    ({"training": {"preprocess_instance_price": "1"}}, "preprocess_instance_price is '1'; it must be int or float"),
     ({"training": {"weekly_schedule": "sunday"}}, "weekly_schedule is 'sunday'; it must be an expression such as"),
     ({"operations": {"emails": ["ops"]}}, "operations.emails is 'ops'; it must be e-mail addresses"),
     ({"operations": {"log_retention_days": 42}}, "log_retention_days is 42; it must be one of CloudWatch's: 1, 3,"),

@@ -119,7 +119,7 @@ def test_the_interval_of_ece_is_not_raised_by_resampling() -> None:
     for _ in range(20):
         confidence = generator.uniform(0.3, 1, 300)
         truth = truth_of(np.where(generator.random(300) < confidence - 0.05, 0, 1))
-        scored = Scored("model", {}, sure_of(np.zeros(300, dtype=int), confidence))
+        scored = Scored("model", {}, sure_of(np.zeros(300, dtype=int), confidence), 1.0)
         sides = assess("x", scored, truth, GroupBootstrap(truth.group_numbers, seed=0, replicates=100), 1.0).intervals
         held.append(sides["ece"].low <= 0.05 <= sides["ece"].high)
     assert np.mean(held) > 0.7
@@ -198,7 +198,7 @@ def test_charts_stay_small_however_many_photos_there_are(photos: int) -> None:
     probabilities = generator.dirichlet(np.ones(5), photos).astype(np.float32)
     truth = truth_of(generator.integers(0, 5, photos))
     bootstrap = GroupBootstrap(truth.group_numbers, seed=0, replicates=2)
-    study = assess("challenger", Scored("model", {}, probabilities), truth, bootstrap, 1.0).study
+    study = assess("challenger", Scored("model", {}, probabilities, 1.0), truth, bootstrap, 1.0).study
     assert study is not None
     charts = [automation_chart({"challenger": study, "champion": study}), threshold_chart(study)]
     assert all(1_000 < len(chart) < 60_000 for chart in charts)

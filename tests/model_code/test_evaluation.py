@@ -65,6 +65,7 @@ def test_every_models_metrics_equal_sklearns(job: Job, document: dict[str, Any],
     for metric, (low, high) in found["intervals"].items():
         assert low <= found[metric] <= high, metric
     assert 0 < found["latency_ms"] < 500
+    assert found["photos_per_second"] > 0
 
 
 def test_the_contingency_table_is_that_of_the_predictions(job: Job, document: dict[str, Any]) -> None:
@@ -82,7 +83,7 @@ def test_baselines_that_look_at_no_photo_stand_beside_the_models(job: Job, docum
         assert found["model"] == f"always {count}"
         assert found["accuracy"] == pytest.approx(job.true.count(count) / N)
         assert found["balanced"]["accuracy"] == pytest.approx(1 / 5)
-        assert (found["ece"], found["latency_ms"]) == (None, None)
+        assert (found["ece"], found["latency_ms"], found["photos_per_second"]) == (None, None, None)
     assert document["models"]["source"]["accuracy"] == document["models"]["majority"]["accuracy"], "one source"
     assert document["sources"]["basis"] == "the test split without the photo's own group"
 
@@ -163,7 +164,7 @@ def test_evaluating_twice_is_identical_apart_from_latency(job: Job, document: di
     def without_latency(found: dict[str, Any]) -> dict[str, Any]:
         found = json.loads(json.dumps(found))
         for model in found["models"].values():
-            del model["latency_ms"]
+            del model["latency_ms"], model["photos_per_second"]
         found["gate"]["guards"] = [guard for guard in found["gate"]["guards"] if guard["name"] != "latency_ms"]
         return found
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from pipeline import dumps
+from pipeline import build, dumps
 from pipeline.checks import model
 from pipeline.checks.expressions import references
 from pipeline.definition import SUMMARY
@@ -38,7 +38,7 @@ socket.socket.connect = socket.socket.connect_ex = socket.getaddrinfo = refuse
 
 before = dict(os.environ), logging.getLogger().handlers[:]
 
-from pipeline import dumps
+from pipeline import build, dumps
 from pipeline.settings import example_settings
 
 sys.stdout.write(dumps(example_settings()))
@@ -191,6 +191,15 @@ def test_the_package_carries_the_whole_summary_of_the_gate(definition: dict[str,
     metadata = step(definition, "Register")["Arguments"]["CustomerMetadataProperties"]
     assert list(metadata) == list(SUMMARY)
     assert {value["Std:JsonGet"]["Path"] for value in metadata.values()} == {f"gate.summary.{name}" for name in SUMMARY}
+
+
+def test_the_price_of_an_hour_reaches_preprocess_where_there_is_one(definition: dict[str, Any]) -> None:
+    def options(found: dict[str, Any]) -> list[Any]:
+        given: list[Any] = step(found, "Preprocess")["Arguments"]["AppSpecification"]["ContainerArguments"]
+        return given
+
+    priced = build(example_settings(preprocess_instance_price=0.46))
+    assert options(priced) == [*options(definition), "--instance-price", "0.46"]
 
 
 def test_the_package_takes_its_model_card_from_the_evaluation(definition: dict[str, Any]) -> None:

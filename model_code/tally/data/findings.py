@@ -2,7 +2,9 @@
 
 import heapq
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass, field
+from itertools import chain
 
 from tally.data.grouping import stable_hash
 from tally.data.looks import Look
@@ -50,14 +52,17 @@ class Findings:
     def place(self, split: str, photos: list[Photo], looks: list[Look]) -> None:
         """Count the photos of one shard; a group never spreads over two shards."""
         self.groups[split] += len({photo.group for photo in photos})
+        self.counts.update((split, photo.count) for photo in photos)
+        self.origins.update((photo.source, photo.count) for photo in photos)
+        drawn: dict[int, list[Shown]] = {}
         for photo, look in zip(photos, looks, strict=True):
-            self.counts[split, photo.count] += 1
-            self.origins[photo.source, photo.count] += 1
-            drawn = Shown(stable_hash("sample", photo.id), split, photo.id, photo, look.blur)
-            self.samples[photo.count] = heapq.nsmallest(SAMPLES, [*self.samples.get(photo.count, []), drawn])
-            self.blurred = heapq.nsmallest(
-                BLURRED, [*self.blurred, Shown(look.blur, split, photo.id, photo, look.blur)]
-            )
+            shown = Shown(stable_hash("sample", photo.id), split, photo.id, photo, look.blur)
+            drawn.setdefault(photo.count, []).append(shown)
+        for count, some in drawn.items():
+            self._show(count, some)
+        self._show_blurred(
+            Shown(look.blur, split, photo.id, photo, look.blur) for photo, look in zip(photos, looks, strict=True)
+        )
 
     def add(self, other: "Findings") -> None:
         """Take over what another shard found."""
@@ -65,6 +70,12 @@ class Findings:
         self.groups += other.groups
         self.origins += other.origins
         for count, shown in other.samples.items():
-            self.samples[count] = heapq.nsmallest(SAMPLES, [*self.samples.get(count, []), *shown])
-        self.blurred = heapq.nsmallest(BLURRED, [*self.blurred, *other.blurred])
+            self._show(count, shown)
+        self._show_blurred(other.blurred)
         self.quarantined += other.quarantined
+
+    def _show(self, count: int, more: Iterable[Shown]) -> None:
+        self.samples[count] = heapq.nsmallest(SAMPLES, chain(self.samples.get(count, ()), more))
+
+    def _show_blurred(self, more: Iterable[Shown]) -> None:
+        self.blurred = heapq.nsmallest(BLURRED, chain(self.blurred, more))

@@ -57,7 +57,7 @@ class Look:
 
 def look_at(image: Image.Image, original: tuple[int, int]) -> Look:
     """Measure the stored form `image` of a photo whose upright original has the size `original`."""
-    grey = image.convert("L")
+    grey = image if image.mode == "L" else image.convert("L")
     brightness, contrast = brightness_contrast(grey)
     rows, columns = difference_hashes(grey)
     return Look(*original, brightness, contrast, blur_score(grey), rows, columns)

@@ -6,8 +6,10 @@ The header is read before any pixel is decoded, so a decompression bomb costs no
 import contextlib
 import hashlib
 import io
+import os
 import re
 import warnings
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
@@ -31,6 +33,9 @@ MAX_PIXELS_CEILING = 89_478_485
 
 QUALITY = 92
 
+_READ_ONCE = 8 * 1024 * 1024
+"""Bytes up to which a file is held in memory and read once, instead of once each for hash, scans and pixels."""
+
 _OTHER_FORMATS: tuple[tuple[int, bytes, str], ...] = (
     (0, b"GIF8", "GIF"),
     (0, b"BM", "BMP"),
@@ -45,30 +50,33 @@ _OTHER_FORMATS: tuple[tuple[int, bytes, str], ...] = (
 
 @dataclass(frozen=True, slots=True)
 class Checked:
-    """A photo that passed. `width`, `height`: stored pixels."""
+    """A photo that passed. `width`, `height`: stored pixels; `grey`: these; `original`: the upright original's size."""
 
     jpeg: bytes
     sha256: str
     width: int
     height: int
-    look: Look
+    grey: Image.Image
+    original: tuple[int, int]
+
+    @property
+    def look(self) -> Look:
+        """Measured when asked for."""
+        return look_at(self.grey, self.original)
 
 
 def check_photo(path: Path, *, stored_side: int, max_pixels: int = MAX_PIXELS) -> Checked:
     """Read, check and shrink the photo at `path` so that its long side is at most `stored_side` pixels.
 
-    Photos are never enlarged. `sha256` is that of the file's bytes. Memory does not depend on the file's size, only on
-    its pixels, at most `max_pixels`.
+    Photos are never enlarged. `sha256` is that of the file's bytes. Memory depends on the pixels, at most `max_pixels`,
+    and on no more than 8 MiB of the file.
 
     Raises:
         RejectedError: the photo cannot be used, with one of the codes unreadable, empty_file, not_an_image,
             unsupported_format, too_many_pixels, too_small.
     """
     try:
-        with path.open("rb") as file:
-            sha256 = hashlib.file_digest(file, "sha256").hexdigest()
-            if file.tell() == 0:
-                raise RejectedError("empty_file", "the file has no bytes")
+        with _hashed(path) as (file, sha256):
             image = _open(file, max_pixels)
             check_file(file, image.format)
             original, upright = _decode(image, stored_side)
@@ -78,7 +86,19 @@ def check_photo(path: Path, *, stored_side: int, max_pixels: int = MAX_PIXELS) -
         raise RejectedError("unreadable", error.strerror or str(error)) from error
     stored = io.BytesIO()
     upright.save(stored, "JPEG", quality=QUALITY)
-    return Checked(stored.getvalue(), sha256, *upright.size, look_at(upright, original))
+    return Checked(stored.getvalue(), sha256, *upright.size, upright.convert("L"), original)
+
+
+@contextlib.contextmanager
+def _hashed(path: Path) -> Iterator[tuple[BinaryIO, str]]:
+    """The file's bytes, to be read as often as needed, and their sha256; RejectedError when there are none."""
+    with path.open("rb") as file:
+        if os.fstat(file.fileno()).st_size > _READ_ONCE:
+            yield file, hashlib.file_digest(file, "sha256").hexdigest()
+        elif content := file.read():
+            yield io.BytesIO(content), hashlib.sha256(content).hexdigest()
+        else:
+            raise RejectedError("empty_file", "the file has no bytes")
 
 
 def _open(file: BinaryIO, max_pixels: int) -> Image.Image:

@@ -7,13 +7,16 @@ instances each does its share of the shards, and the shards are the same bytes w
 """
 
 import argparse
+import importlib
 import multiprocessing
 import shutil
+import threading
 import time
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from tally.container import Cluster
 from tally.cpus import usable_cpus
@@ -23,7 +26,7 @@ from tally.data.findings import Findings, Quarantined
 from tally.data.grouping import SIDES, Place, place_all, stable_hash
 from tally.data.looks import Rows, write_looks
 from tally.data.photos import MAX_PIXELS, MAX_PIXELS_CEILING
-from tally.data.report import Run, write_reports
+from tally.data.projection import PUBLIC_PHOTOS, Pace, price_problem, project, sentences
 from tally.data.shard_writer import write_part
 from tally.data.shards import manifest_name
 from tally.data.sources import RejectedError, Source, read_source
@@ -41,6 +44,9 @@ from tally.data.workers import (
 from tally.errors import TallyError
 from tally.paths import MlPaths
 
+if TYPE_CHECKING:
+    from tally.data.report import Run
+
 SHARD_PHOTOS = 1000
 """Photos a shard of a large set: some 25 MB, half a million photos in a few hundred shards."""
 
@@ -55,6 +61,7 @@ class PreprocessSettings:
     max_pixels: int = MAX_PIXELS
     min_photos: int = 1
     workers: int = 1
+    instance_price: float | None = None
 
     def __post_init__(self) -> None:
         for name, value, least, most in (
@@ -65,6 +72,8 @@ class PreprocessSettings:
         ):
             if not least <= value <= most:
                 raise TallyError(f"--{name} is {value}; it must be from {least} to {most}")
+        if self.instance_price is not None and (problem := price_problem(self.instance_price)):
+            raise TallyError(problem)
 
     @property
     def stored_side(self) -> int:
@@ -85,6 +94,9 @@ class PreprocessSettings:
             "--min-photos", type=int, default=1, help="fewest usable photos a split may have (default 1)"
         )
         parser.add_argument("--workers", type=int, default=usable_cpus(), help="processes (default: one a core)")
+        parser.add_argument(
+            "--instance-price", type=float, help="of one hour of one instance, in any currency: costs are projected"
+        )
         return cls(**vars(parser.parse_args(argv)))
 
 
@@ -106,6 +118,9 @@ def main(argv: list[str], paths: MlPaths) -> None:
     job = Job(source, settings.stored_side, settings.max_pixels, done)
     with open_pool(job, settings.workers) as pool:
         refused = _duplicates(pool, source, places)
+        compared = time.monotonic()
+        # What draws the report takes a while to load; until the shards are written this process has time for that.
+        threading.Thread(target=importlib.import_module, args=("tally.data.report",)).start()
         tasks = list(_tasks(source, places, refused, outputs, cluster))
         progress = _Progress(job, sum(len(task.photos) for task in tasks))
         for result in pool.run(prepare_shard, tasks, progress.tick):
@@ -121,6 +136,10 @@ def main(argv: list[str], paths: MlPaths) -> None:
     if cluster.index == 0:  # what no shard stands for is told once
         guard = sorted(key for key, place in places.items() if place.guard)
         findings.quarantined += [Quarantined(at.id, at.file, why.reason, why.detail) for at, why in source.refused]
+    ended, parts = time.monotonic(), len(cluster.hosts)
+    pace = Pace.of(len(source.entries), compared - started, ended - compared, parts)
+    from tally.data.report import Run, write_reports
+
     run = Run(
         source=source,
         findings=findings,
@@ -129,20 +148,30 @@ def main(argv: list[str], paths: MlPaths) -> None:
         outputs=outputs,
         stored_side=settings.stored_side,
         part=cluster.index,
-        parts=len(cluster.hosts),
-        seconds=time.monotonic() - started,
+        parts=parts,
+        seconds=ended - started,
+        projection=tuple(project(pace, (len(source.entries), PUBLIC_PHOTOS), settings.instance_price)),
     )
     report = write_reports(paths.processing_output("report"), run)
-    for warning in report["warnings"]:
-        print(f"warning: {warning}", flush=True)
-    print(
-        f"photos_seen={report['photos_seen']} photos_used={report['photos_used']} guard={len(guard)} "
-        f"quarantined={len(findings.quarantined)} seconds={report['seconds']}",
-        flush=True,
-    )
+    _tell(report, run, settings)
     if run.parts == 1:
         used = {side: report["splits"][side]["photos"] for side in SIDES}
         require_photos(used, settings.min_photos, report["photos_seen"], report["reasons"])
+
+
+def _tell(report: Mapping[str, Any], run: "Run", settings: PreprocessSettings) -> None:
+    for warning in report["warnings"]:
+        print(f"warning: {warning}", flush=True)
+    print(
+        f"photos_seen={report['photos_seen']} photos_used={report['photos_used']} guard={len(run.guard)} "
+        f"quarantined={len(report['quarantined'])} seconds={report['seconds']} "
+        f"photos_per_second={report['photos_per_second']}",
+        flush=True,
+    )
+    for line in sentences(run.projection):
+        print(line, flush=True)
+    if settings.instance_price is None:
+        print("cost: hours x instances x the price of an hour, which --instance-price gives", flush=True)
 
 
 def require_photos(photos: Mapping[str, int], least: int, seen: int, reasons: Mapping[str, int] | None = None) -> None:

@@ -16,6 +16,7 @@ from tally.data.findings import Findings
 from tally.data.grouping import SIDES
 from tally.data.looks import Rows
 from tally.data.profile import profile_of
+from tally.data.projection import Projected
 from tally.data.report_pictures import pictures
 from tally.data.sources import Source
 from tally.html import write_report
@@ -28,7 +29,7 @@ _ROWS = 300
 @dataclass(frozen=True)
 class Run:
     """One instance's finished work. `part` of `parts` instances; `outputs`: folder of each split; `looks`: its rows in
-    the order of its manifest."""
+    the order of its manifest; `seconds`: until the shards were written."""
 
     source: Source
     findings: Findings
@@ -39,6 +40,7 @@ class Run:
     part: int
     parts: int
     seconds: float
+    projection: tuple[Projected, ...]
 
 
 def write_reports(directory: Path, run: Run) -> dict[str, Any]:
@@ -98,6 +100,7 @@ def describe(run: Run, alike: Alike, pairs_file: str) -> dict[str, Any]:
         "near_duplicates": alike.as_dict() | {"file": pairs_file},
         "seconds": round(run.seconds, 2),
         "photos_per_second": round((used + len(found.quarantined)) / max(run.seconds, 1e-3)),
+        "projection": [asdict(row) for row in run.projection],
         "warnings": [
             *run.source.warnings,
             *(_class_warnings(found) + _source_warnings(effect) if run.parts == 1 else []),

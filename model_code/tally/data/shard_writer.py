@@ -7,13 +7,20 @@ import hashlib
 import json
 import tarfile
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import BinaryIO
 
 from tally.data.files import replacing
 from tally.data.shards import FORMAT, Photo, Shard, manifest_name, part_name
 from tally.labels import COUNTS
+
+_NAME_BYTES, _MOST_BYTES = 100, 8**11 - 1
+"""What a plain header has room for; longer names and sizes, and names that are not ASCII, get a second one."""
+
+_BARE = tarfile.TarInfo("").tobuf(tarfile.PAX_FORMAT)
+_BARE_SUM = int(_BARE[148:154], 8) - sum(_BARE[124:135])
+_COLUMNS = tuple(field.name for field in fields(Photo))
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,12 +51,9 @@ class TarWriter:
 
     def member(self, name: str, content: bytes) -> int:
         """Append one file; return the offset of its content."""
-        header = tarfile.TarInfo(name)
-        header.size = len(content)
-        self._write(header.tobuf(tarfile.PAX_FORMAT, "utf-8", "surrogateescape"))
-        offset = self.bytes
-        self._write(content)
-        self._write(bytes(-len(content) % tarfile.BLOCKSIZE))
+        header = tar_header(name, len(content))
+        offset = self.bytes + len(header)
+        self._write(b"".join((header, content, bytes(-len(content) % tarfile.BLOCKSIZE))))
         return offset
 
     def close(self) -> None:
@@ -61,6 +65,21 @@ class TarWriter:
         self._file.write(content)
         self._hash.update(content)
         self.bytes += len(content)
+
+
+def tar_header(name: str, size: int) -> bytes:
+    """The header of a file of `size` bytes, the same bytes as tarfile's.
+
+    POSIX.1-1988 (ustar), section 10.1.1. tarfile builds a header from twenty fields in turn; here all but the name, the
+    size and the checksum, the sum of the header's bytes, are taken from one that it made.
+    """
+    if len(name) > _NAME_BYTES or not name.isascii() or size > _MOST_BYTES:
+        header = tarfile.TarInfo(name)
+        header.size = size
+        return header.tobuf(tarfile.PAX_FORMAT, "utf-8", "surrogateescape")
+    short, length = name.encode(), b"%011o" % size
+    check = b"%06o" % (_BARE_SUM + sum(short) + sum(length))
+    return b"".join((short.ljust(_NAME_BYTES, b"\0"), _BARE[100:124], length, _BARE[135:148], check, _BARE[154:]))
 
 
 def write_shard(directory: Path, index: int, photos: Iterable[Prepared]) -> tuple[Shard, list[Photo]]:
@@ -99,7 +118,8 @@ def _located(photo: Prepared, shard: str, offset: int) -> Photo:
 def write_manifest_lines(file: BinaryIO, photos: Iterable[Photo]) -> None:
     """Append one JSON line a photo."""
     for photo in photos:
-        file.write(json.dumps(asdict(photo), sort_keys=True).encode() + b"\n")
+        line = {column: getattr(photo, column) for column in _COLUMNS}  # asdict copies every value
+        file.write(json.dumps(line, sort_keys=True).encode() + b"\n")
 
 
 def write_part(

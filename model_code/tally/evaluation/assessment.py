@@ -64,7 +64,8 @@ class Study:
 
 @dataclass(frozen=True)
 class Assessment:
-    """One model's metrics. Baselines that look at no photo have no `study`, `ece` and `latency_ms`.
+    """One model's metrics. Baselines that look at no photo have no `study`, `ece`, `latency_ms` and
+    `photos_per_second` (of all CPUs, over the whole split).
 
     `balanced` are the metrics of SCALARS as if every count were equally frequent.
     """
@@ -81,6 +82,7 @@ class Assessment:
     study: Study | None = None
     ece: float | None = None
     latency_ms: float | None = None
+    photos_per_second: float | None = None
 
     @property
     def calibration(self) -> Mapping[str, Any] | None:
@@ -109,6 +111,7 @@ class Assessment:
             "balanced": {**self.balanced, "intervals": _sides(self.balanced_intervals)},
             "confusion_matrix": self.matrix.tolist(),
             "latency_ms": self.latency_ms,
+            "photos_per_second": self.photos_per_second,
         }
         if self.study is None:
             return plain
@@ -147,6 +150,7 @@ def assess(name: str, scored: Scored, truth: Truth, bootstrap: GroupBootstrap, l
         study=_study(scored.probabilities, truth, bootstrap),
         ece=ece,
         latency_ms=latency_ms,
+        photos_per_second=scored.photos_per_second,
     )
 
 

@@ -1,6 +1,7 @@
 """One photo at a time: what passes, in which form, and why the others do not."""
 
 import contextlib
+import hashlib
 import io
 from collections.abc import Callable
 from pathlib import Path
@@ -9,6 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageFilter
 
+from tally.data import photos
 from tally.data.looks import blur_score
 from tally.data.photos import check_photo, fitted
 from tally.data.sources import RejectedError
@@ -43,6 +45,18 @@ def test_an_allowed_format_is_stored_as_jpeg_with_its_aspect_kept(tmp_path: Path
     path = tmp_path / "photo"
     path.write_bytes(encode(1, (120, 60), form))
     assert stored(path).size == (40, 20)
+
+
+@pytest.mark.parametrize("form", ["JPEG", "PNG", "WEBP"])
+def test_a_file_too_large_to_be_held_gives_the_same(
+    tmp_path: Path, encode: Encode, form: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "photo"
+    path.write_bytes(encode(1, (120, 60), form))
+    held = check_photo(path, stored_side=SIDE)
+    monkeypatch.setattr(photos, "_READ_ONCE", 100)
+    assert check_photo(path, stored_side=SIDE) == held
+    assert held.sha256 == hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def test_a_small_photo_is_not_enlarged(tmp_path: Path, encode: Encode) -> None:

@@ -1,5 +1,6 @@
 """The pool ends well, whoever is killed."""
 
+import gc
 import multiprocessing
 import os
 import subprocess
@@ -41,6 +42,21 @@ def test_a_bounded_number_of_tasks_is_taken_ahead(pool: Pool) -> None:
     assert taken <= 4
     assert sum(results) <= sum(range(50))
     assert taken == 50
+
+
+def frozen(_: int) -> int:
+    return gc.get_freeze_count()
+
+
+def test_workers_leave_what_they_inherit_alone(pool: Pool) -> None:
+    """Else each of them copies the list of all photos at its first full collection."""
+    assert min(pool.run(frozen, [1, 2, 3])) > 10_000
+
+
+def test_after_the_pool_nothing_stays_frozen() -> None:
+    with open_pool(Job(Source(Path(), "", (), (), {}, {}), 40, 10**6, multiprocessing.Value("q", 0)), 1):
+        assert gc.get_freeze_count() > 0
+    assert gc.get_freeze_count() == 0
 
 
 ENDLESS = r"""

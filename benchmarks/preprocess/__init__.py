@@ -1,0 +1,1 @@
+"""The Preprocess job beside bare decoding, resizing and encoding."""
