@@ -3,7 +3,7 @@
 #   make run DATA=../photos        the same on your photos; `make help` lists the options
 #   make deploy ENV=dev            the same stacks in your AWS account
 .DEFAULT_GOAL := help
-.PHONY: help run up down options test load e2e compare-recipes bench bench-serving bench-training lint format definition picture \
+.PHONY: help run up down options test load e2e compare-recipes bench bench-serving bench-training capacity lint format definition picture \
 	reference snapshot requirements clean policy bootstrap deploy diff upload start watch runs stop packages approve rollback predict status destroy
 
 PYTHON ?= python3
@@ -24,6 +24,9 @@ RECIPE_VARIABLES := DATA GROUPS LIST BACKBONE WEIGHTS IMAGE_SIZE EPOCHS MEMBERS 
 SERVING_VARIABLES := DATA BACKBONE WEIGHTS IMAGE_SIZE PHOTOS ROUNDS SECONDS SERVERS OUT
 # What `make bench-training` takes, likewise.
 TRAINING_VARIABLES := DATA BACKBONE IMAGE_SIZE PHOTOS ROUNDS SECONDS OUT
+# What `make capacity` takes, likewise.
+CAPACITY_VARIABLES := DATA BACKBONE WEIGHTS IMAGE_SIZE PHOTOS ENV BUDGET_MS SECONDS STARTS RESOLUTION INSTANCE_START_SECONDS \
+	GROWTH_PERCENT SURGE BEFORE SURGE_MINUTES AFTER BASE_RATE ROUTER PRICE_PER_HOUR SEED OUT
 # Operating commands take theirs likewise, as options of `python -m ops`.
 OPS_VARIABLES := ENV EXECUTION_POLICY OVERRIDES VERSION RUN PREFIX S3_URI IMAGE_URL PHOTO EXPECTED_COUNT
 
@@ -134,6 +137,9 @@ bench-serving: .venv/installed ## the endpoint beside TorchServe, LitServe, Bent
 
 bench-training: .venv/installed ## loader, steps and ranks of training beside what they could be: [QUICK=1] [BACKBONE=resnet18]
 	@PYTHONPATH=model_code $(BIN)/python -m benchmarks.training $(call given,$(TRAINING_VARIABLES)) $(quick)
+
+capacity: .venv/installed ## what one instance carries, the scaling settings that follow, a surge against them: [QUICK=1] [ENV=prod]
+	@PYTHONPATH=model_code $(BIN)/python -m benchmarks.capacity $(call given,$(CAPACITY_VARIABLES)) $(quick)
 
 lint: .venv/installed ## formatting, lint and types
 	$(BIN)/ruff format --check .

@@ -13,6 +13,7 @@ build/capacity/capacity.json, capacity.md and capacity.html.
 """
 
 import json
+import math
 import signal
 import sys
 import time
@@ -119,14 +120,19 @@ def _options(arguments: list[str] | None) -> Namespace:
     options = parser.parse_args(arguments)
     for name, least in _LEAST.items():
         value = getattr(options, name)
-        if value is not None and not least <= value < float("inf"):
-            parser.error(f"--{name.replace('_', '-')} is {value}; it must be at least {least}")
+        if value is not None and not least <= value < math.inf:
+            allowed = "a finite number" if value == math.inf else f"at least {least}"
+            parser.error(f"--{name.replace('_', '-')} is {value}; it must be {allowed}")
+    if options.data and not options.data.is_dir():
+        parser.error(f"--data is {options.data}; it must be a folder of JPEG files")
+    if options.weights and not options.weights.is_file():
+        parser.error(f"--weights is {options.weights}; it must be a file of the backbone's weights")
     return options
 
 
 def _gate_budget_ms(settings: Settings) -> float:
-    default = parameters.table()["LatencyBudgetMs"].default
-    return float(settings.training.parameters.get("LatencyBudgetMs", default) or 0)
+    value = settings.training.parameters.get("LatencyBudgetMs") or parameters.table()["LatencyBudgetMs"].default
+    return float(value or 0)
 
 
 def _plan(options: Namespace, budget_ms: float, say: Say) -> Plan:

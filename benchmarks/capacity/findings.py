@@ -11,6 +11,7 @@ from benchmarks.capacity.measure import Carried
 from benchmarks.capacity.outcome import Outcome, outcome
 from benchmarks.capacity.surge import Load, Moment, Router, Scenario, simulate
 from benchmarks.capacity.targets import KEYS, Assumed, derived, headroom, lines
+from benchmarks.capacity.windows import percentile
 from benchmarks.in_turns import markdown
 from infra.settings import Serving
 
@@ -130,7 +131,7 @@ def document(found: Findings) -> dict[str, Any]:
         "budget_ms": asked.budget_ms,
         "cpus": carried.cpus,
         "starts_s": [round(start, 3) for start in carried.starts],
-        "alone_p50_ms": round(report.percentile(carried.alone_ms, 0.5), 2),
+        "alone_p50_ms": round(percentile(carried.alone_ms, 0.5), 2),
         "busy_rate": round(carried.most, 2),
         "windows": [
             {**window.as_dict(asked.budget_ms), "simulated_p99_ms": expected}

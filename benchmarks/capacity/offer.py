@@ -24,7 +24,7 @@ from benchmarks.serving.load import BROKEN, Connection, request
 
 ANSWER_SECONDS = 60.0
 """SageMaker waits as long for an answer."""
-_WARM_SECONDS = 1.0  # of the same load before the window begins
+WARM_SECONDS = 1.0  # of the same load before the window begins
 _BEGINS_AFTER = 0.2  # seconds from the call to the first arrival
 _IDLE_SECONDS = 2.0  # after which a connection is not used again: the server closes it after five
 
@@ -62,10 +62,12 @@ class Pool:
         self._free.clear()
 
 
-async def offer(port: int, requests: Sequence[bytes], rate: float, seconds: float, seed: int) -> Window:
-    """Send at `rate` for `seconds`, after a second of warming up; return what came of those `seconds`."""
+async def offer(
+    port: int, requests: Sequence[bytes], rate: float, seconds: float, seed: int, warm: float = WARM_SECONDS
+) -> Window:
+    """Send at `rate` for `seconds`, after `warm` seconds of the same; return what came of those `seconds`."""
     chance = np.random.default_rng(seed)
-    due = poisson([(rate, _WARM_SECONDS + seconds)], chance).tolist()
+    due = poisson([(rate, warm + seconds)], chance).tolist()
     chosen = chance.integers(len(requests), size=len(due)).tolist()
     pool, begin = Pool(port), time.perf_counter() + _BEGINS_AFTER
     spans: list[tuple[float, float, int]] = []  # seconds from `begin`: due and answered; status
@@ -87,15 +89,15 @@ async def offer(port: int, requests: Sequence[bytes], rate: float, seconds: floa
     def waiting(moment: float) -> int:
         return sum(sent <= moment < answered for sent, answered, _ in spans)
 
-    window = [span for span in spans if span[0] >= _WARM_SECONDS]
+    window = [span for span in spans if span[0] >= warm]
     return Window(
         rate=rate,
         seconds=seconds,
         latencies=tuple(round(1000 * (answered - sent), 3) for sent, answered, status in window if status == 200),
         failed=sum(status != 200 for _, _, status in window),
-        backlog=waiting(_WARM_SECONDS + seconds) - waiting(_WARM_SECONDS),
+        backlog=waiting(warm + seconds) - waiting(warm),
         lag_ms=round(1000 * percentile(lags, 0.99), 3) if lags else 0.0,
-        client_cpus=round(used / (_WARM_SECONDS + seconds), 4),
+        client_cpus=round(used / (warm + seconds), 4),
     )
 
 

@@ -1,5 +1,6 @@
 """What a surge came to."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -15,7 +16,8 @@ class Outcome:
     """Requests, instances and money of a simulation.
 
     `recovered`: minutes from the begin of the surge until 99% of the requests of a minute were in time and remained so
-    while it lasted; None when they did not before it ended. `per_million` is the cost of a million answered requests.
+    while it lasted; None when they did not before it ended. `per_million` is the cost of a million answered requests,
+    `base_per_million` of those before the surge.
     """
 
     requests: int
@@ -28,27 +30,40 @@ class Outcome:
     instance_hours: float
     cost: float
     per_million: float
+    base_per_million: float
 
 
 def outcome(moments: Sequence[Moment], scenario: Scenario, price_per_hour: float) -> Outcome:
     """Add up; instances cost from the moment they are asked for."""
-    requests, late, lost = (sum(getattr(moment, name) for moment in moments) for name in ("offered", "late", "lost"))
-    hours = sum(moment.paid for moment in moments) * CONCURRENCY_SECONDS / 3600
+    requests, late, lost = (_sum(moments, name) for name in ("offered", "late", "lost"))
     first = int(scenario.before // CONCURRENCY_SECONDS)
-    cost = hours * price_per_hour
-    answered = requests - lost
+    last = first + int(scenario.during // CONCURRENCY_SECONDS)
     return Outcome(
         requests=requests,
-        in_time=answered - late,
+        in_time=requests - lost - late,
         late=late,
         lost=lost,
-        recovered=_recovered(moments[first : first + int(scenario.during // CONCURRENCY_SECONDS)]),
-        base_instances=moments[max(0, first - 1)].active,
+        recovered=_recovered(moments[first:last]),
+        base_instances=moments[first - 1].active,
         most_instances=max(moment.active for moment in moments),
-        instance_hours=hours,
-        cost=cost,
-        per_million=1e6 * cost / answered if answered else float("inf"),
+        instance_hours=_hours(moments),
+        cost=_hours(moments) * price_per_hour,
+        per_million=_per_million(moments, price_per_hour),
+        base_per_million=_per_million(moments[:first], price_per_hour),
     )
+
+
+def _sum(moments: Sequence[Moment], name: str) -> int:
+    return sum(getattr(moment, name) for moment in moments)
+
+
+def _hours(moments: Sequence[Moment]) -> float:
+    return _sum(moments, "paid") * CONCURRENCY_SECONDS / 3600
+
+
+def _per_million(moments: Sequence[Moment], price_per_hour: float) -> float:
+    answered = _sum(moments, "offered") - _sum(moments, "lost")
+    return 1e6 * _hours(moments) * price_per_hour / answered if answered else math.inf
 
 
 def _recovered(surge: Sequence[Moment]) -> int | None:
@@ -61,5 +76,5 @@ def _recovered(surge: Sequence[Moment]) -> int | None:
 
 def _share(minute: Sequence[Moment]) -> float:
     """Of its requests, in time."""
-    offered = sum(moment.offered for moment in minute)
-    return 1 - sum(moment.late + moment.lost for moment in minute) / offered if offered else 1.0
+    offered = _sum(minute, "offered")
+    return 1 - (_sum(minute, "late") + _sum(minute, "lost")) / offered if offered else 1.0

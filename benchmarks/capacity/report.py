@@ -82,6 +82,7 @@ def surge(outcomes: Mapping[str, Outcome]) -> list[list[str]]:
         ["instance hours", *(f"{one.instance_hours:.2f}" for one in found)],
         ["cost", *(f"{one.cost:.2f}" for one in found)],
         ["cost per million answered", *(f"{one.per_million:.2f}" for one in found)],
+        ["the same before the surge", *(f"{one.base_per_million:.2f}" for one in found)],
     ]
 
 

@@ -69,14 +69,14 @@ def derived(measured: Measured, assumed: Assumed, present: Serving) -> Serving:
     waits as long as it takes to undo it, should it have been wrong.
     """
     share = headroom(assumed)
-    values = {
-        "invocations_per_instance": max(1, math.floor(60 * measured.rate * share)),
-        "concurrent_requests_per_instance": max(1, round(concurrency(measured) * share)),
-        "scale_out_seconds": _cooldown(INVOCATIONS_SECONDS + measured.first_answer),
-        "scale_in_seconds": _cooldown(reaction_seconds(assumed)),
-    }
     try:
-        return dataclasses.replace(present, **values)
+        return dataclasses.replace(
+            present,
+            invocations_per_instance=max(1, math.floor(60 * measured.rate * share)),
+            concurrent_requests_per_instance=max(1, round(concurrency(measured) * share)),
+            scale_out_seconds=_cooldown(INVOCATIONS_SECONDS + measured.first_answer),
+            scale_in_seconds=_cooldown(reaction_seconds(assumed)),
+        )
     except RefusedError as error:
         raise BenchError(f"what was measured gives settings that infra/settings.py refuses: {error}") from error
 

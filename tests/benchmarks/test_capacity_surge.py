@@ -119,6 +119,7 @@ def test_figures_of_a_surge() -> None:
         instance_hours=pytest.approx((6 * 1 + 18 * 4) * 10 / 3600),
         cost=pytest.approx(0.3 * 780 / 3600),
         per_million=pytest.approx(1e6 * 0.3 * 780 / 3600 / 2082),
+        base_per_million=pytest.approx(1e6 * 0.3 * 60 / 3600 / 600),
     )
 
 
