@@ -73,7 +73,7 @@ def measure(plan: Plan) -> Carried:
         windows: list[Window] = []
         ask = _asked(plan, there, windows)
         found = highest(lambda rate: ask(rate, plan.seconds), _FIRST_SHARE * most, plan.resolution)
-        confirmed(lambda rate: ask(rate, _LONG * plan.seconds), found)
+        confirmed(lambda rate: ask(rate, _LONG * plan.seconds), found, plan.resolution)
     return Carried(cpus, tuple(starts), tuple(alone), most, tuple(windows), windows[-1])
 
 

@@ -6,8 +6,7 @@ from benchmarks.errors import BenchError
 
 _STEP = 1.25  # from one rate of the bracket to the next
 _TRIES = 20  # of the bracket: a factor of 87
-_CAREFUL = 0.97  # from a rate that a longer window refutes to the next one
-_LONGER = 6
+_LONGER = 8  # rates that longer windows are tried with
 
 
 def highest(holds: Callable[[float], bool], first: float, resolution: float) -> float:
@@ -38,14 +37,16 @@ def highest(holds: Callable[[float], bool], first: float, resolution: float) -> 
     return good
 
 
-def confirmed(holds: Callable[[float], bool], found: float) -> float:
-    """The highest of `found` and a few rates below it that holds in a longer window; BenchError when none does."""
-    rate = found
-    for _ in range(_LONGER):
+def confirmed(holds: Callable[[float], bool], found: float, resolution: float) -> float:
+    """The highest of `found` and a few rates below it, `resolution` apart, that holds in a longer window.
+
+    BenchError when none does.
+    """
+    rates = [found / (1 + resolution) ** number for number in range(_LONGER)]
+    for rate in rates:
         if holds(rate):
             return rate
-        rate *= _CAREFUL
     raise BenchError(
-        f"{found:.3g}/s held in short windows and {rate / _CAREFUL:.3g}/s not in a long one: something else takes the "
+        f"{found:.3g}/s held in short windows and {rates[-1]:.3g}/s not in a long one: something else takes the "
         "CPUs; run it on a quiet machine, or with longer windows: --seconds"
     )
