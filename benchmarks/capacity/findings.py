@@ -132,7 +132,7 @@ def document(found: Findings) -> dict[str, Any]:
         "cpus": carried.cpus,
         "starts_s": [round(start, 3) for start in carried.starts],
         "alone_p50_ms": round(percentile(carried.alone_ms, 0.5), 2),
-        "busy_rate": round(carried.most, 2),
+        "busy_rate": round(carried.busy_rate, 2),
         "windows": [
             {**window.as_dict(asked.budget_ms), "simulated_p99_ms": expected}
             for window, expected in zip(carried.windows, found.simulated, strict=True)

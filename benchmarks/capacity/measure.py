@@ -4,9 +4,10 @@ import json
 import statistics
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+from benchmarks.capacity.others import Others
 from benchmarks.capacity.search import confirmed, highest
 from benchmarks.capacity.targets import Measured
 from benchmarks.capacity.windows import Window
@@ -40,14 +41,19 @@ class Plan:
 @dataclass(frozen=True)
 class Carried:
     """What was found. `starts` are seconds from the start of the process to the first answer, `alone_ms` latencies of
-    one client that waits for each answer, `most` the requests per second of clients that keep all workers busy."""
+    one client that waits for each answer, `busy_rate` the answers per second to clients that keep all workers busy."""
 
     cpus: int
     starts: tuple[float, ...]
     alone_ms: tuple[float, ...]
-    most: float
+    busy_rate: float
     windows: tuple[Window, ...]
     held: Window
+
+    @property
+    def most(self) -> float:
+        """Answers per second that were seen at most."""
+        return max(self.busy_rate, *(len(window.latencies) / window.seconds for window in self.windows))
 
     @property
     def measured(self) -> Measured:
@@ -102,12 +108,14 @@ def _closed(plan: Plan, there: Running, clients: int) -> list[float]:
 
 def _asked(plan: Plan, there: Running, windows: list[Window]) -> Callable[[float, float], bool]:
     """Offers a rate for some seconds, keeps the window, and says whether the rate was carried."""
+    others = Others(there.process)
 
     def ask(rate: float, seconds: float) -> bool:
         words = ("--port", there.port, "--photos", plan.photos, "--seed", plan.seed + len(windows))
         asked = ("--rate", f"{rate:.6g}", "--seconds", f"{seconds:g}")
+        others.since()
         said = run_module("benchmarks.capacity.offer", *map(str, words), *asked, seconds=seconds)
-        windows.append(Window.read(json.loads(said)))
+        windows.append(replace(Window.read(json.loads(said)), other_cpus=others.since()))
         objection = windows[-1].objection(plan.budget_ms)
         latency = f"p99 {windows[-1].p99:.0f} ms" if windows[-1].latencies else "no answer"
         plan.say(f"{rate:.1f}/s for {seconds:g} s: {latency}; {objection or 'carried'}")

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 
 from benchmarks.capacity.instance import Model, alone
 from benchmarks.capacity.measure import Carried
+from benchmarks.capacity.others import QUIET
 from benchmarks.capacity.outcome import Outcome
 from benchmarks.capacity.surge import Scenario
 from benchmarks.capacity.targets import KEYS, Assumed, concurrency, headroom, reaction_seconds
@@ -46,10 +47,19 @@ def capacity(carried: Carried, budget_ms: float) -> list[str]:
         f"one instance carries {held.rate:.0f} requests/s: p99 {held.p99:.0f} ms of {budget_ms:g} ms, mean "
         f"{held.mean:.0f} ms, none failed in {held.seconds:g} s. The client took {held.client_cpus:.2f} of the "
         f"{carried.cpus} CPUs, so alone the server carries at least as much",
-        f"first answer {carried.measured.first_answer:.2f} s after the process starts ({low:.2f} to {high:.2f}); "
-        f"a request alone {percentile(carried.alone_ms, 0.5):.1f} ms; busy clients get {carried.most:.0f} answers/s",
+        f"first answer {carried.measured.first_answer:.2f} s after the process starts ({low:.2f} to {high:.2f}); a "
+        f"request alone {percentile(carried.alone_ms, 0.5):.1f} ms; busy clients get {carried.busy_rate:.0f} answers/s",
         f"at this rate {concurrency(carried.measured):.1f} requests are at hand (Little's law)",
+        *_disturbed(carried),
     ]
+
+
+def _disturbed(carried: Carried) -> list[str]:
+    """Whether figures are those of the server alone."""
+    others = max(window.other_cpus for window in carried.windows)
+    if others <= QUIET:
+        return [f"other processes took at most {others:.2f} CPUs in a window"]
+    return [f"NOT QUIET: other processes took up to {others:.2f} of the {carried.cpus} CPUs: measure again"]
 
 
 def reasons(assumed: Assumed) -> list[str]:

@@ -18,7 +18,8 @@ class Window:
 
     `latencies` are ms from the moment a request should have been sent to its answer with status 200; `failed` is all
     others. `backlog` is how many more were unanswered at the end than at the beginning. `lag_ms` (p99) says how late
-    requests were sent, which latencies include, and `client_cpus` what the client took of the CPUs that it shares.
+    requests were sent, which latencies include. `client_cpus` is what the client took of the CPUs that it shares with
+    the server, `other_cpus` what neither of them took.
     """
 
     rate: float
@@ -28,6 +29,7 @@ class Window:
     backlog: int
     lag_ms: float
     client_cpus: float
+    other_cpus: float = 0.0
 
     @classmethod
     def read(cls, said: Mapping[str, Any]) -> "Window":
@@ -74,6 +76,7 @@ class Window:
             "mean_ms": round(self.mean, 2) if answered else None,
             "lag_p99_ms": round(self.lag_ms, 2),
             "client_cpus": round(self.client_cpus, 3),
+            "other_cpus": round(self.other_cpus, 3),
             "objection": self.objection(budget_ms),
         }
 

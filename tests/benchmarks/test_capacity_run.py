@@ -1,6 +1,7 @@
 """`make capacity`, in short and for real; what it writes and what it refuses."""
 
 import contextlib
+import dataclasses
 import json
 import os
 import re
@@ -11,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.capacity import report
 from benchmarks.capacity.__main__ import _options, main
 from benchmarks.capacity.findings import Findings, Question, document, find, text, write_page
 from benchmarks.capacity.measure import Carried
@@ -52,7 +54,7 @@ def test_quick_changes_defaults_only() -> None:
 @pytest.fixture(scope="module")
 def found() -> Findings:
     def window(rate: float, latency: float, failed: int = 0) -> Window:
-        return Window(rate, 10.0, (latency,) * 100, failed, backlog=0, lag_ms=0.2, client_cpus=0.31)
+        return Window(rate, 10.0, (latency,) * 100, failed, backlog=0, lag_ms=0.2, client_cpus=0.31, other_cpus=0.05)
 
     held = window(160.0, 50.0)
     windows = (window(80.0, 12.0), window(200.0, 300.0, failed=7), held)
@@ -83,6 +85,7 @@ def test_the_text_names_what_was_measured_what_is_assumed_and_what_to_write(foun
         "one instance carries 160 requests/s: p99 50 ms of 500 ms, mean 50 ms, none failed in 10 s",
         "first answer 0.50 s after the process starts (0.40 to 0.60)",
         "at this rate 8.0 requests are at hand",
+        "- other processes took at most 0.05 CPUs in a window",
         "ASSUMED, not measured: an instance serves 300 s after it is asked for",
         "kept at 56% of what it carries",
         "| invocations_per_instance | 600 | 5333 |",
@@ -93,6 +96,18 @@ def test_the_text_names_what_was_measured_what_is_assumed_and_what_to_write(foun
         "to lose nothing of it, 6 must be in service when it comes (min_instances is 2)",
     ):
         assert part in said, part
+
+
+def test_a_machine_that_is_not_quiet_is_named(found: Findings) -> None:
+    window = dataclasses.replace(found.carried.held, other_cpus=0.6)
+    carried = dataclasses.replace(found.carried, windows=(window, found.carried.held))
+    assert "NOT QUIET: other processes took up to 0.60 of the 2 CPUs: measure again" in report.capacity(carried, 500.0)
+
+
+def test_answers_of_an_open_loop_count_where_busy_clients_had_fewer(found: Findings) -> None:
+    many = dataclasses.replace(found.carried.held, latencies=(1.0,) * 1900)
+    assert dataclasses.replace(found.carried, windows=(many,)).most == 190.0
+    assert found.carried.most == 180.0
 
 
 def test_the_present_settings_lose_nothing_but_cost_more_and_the_derived_ones_lose_what_comes_first(

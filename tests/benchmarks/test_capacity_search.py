@@ -2,14 +2,19 @@
 
 import asyncio
 import json
+import subprocess
+import sys
+import time
 from pathlib import Path
 
+import psutil
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from benchmarks.capacity.measure import Plan, measure
 from benchmarks.capacity.offer import offer
+from benchmarks.capacity.others import Others
 from benchmarks.capacity.search import confirmed, highest
 from benchmarks.capacity.windows import Window, percentile
 from benchmarks.errors import BenchError
@@ -132,6 +137,25 @@ def test_no_server_is_no_answer() -> None:
     assert found.failed > 3
 
 
+def test_what_others_take_of_the_cpus_is_seen_and_what_we_take_is_not() -> None:
+    burn = "import time\nend = time.monotonic() + 60\nwhile time.monotonic() < end: pass"
+    with (
+        subprocess.Popen([sys.executable, "-c", burn]) as ours,
+        subprocess.Popen([sys.executable, "-c", burn]) as other,
+    ):
+        try:
+            both = Others(psutil.Process())  # with its children: all of them are ours
+            without = Others(psutil.Process(ours.pid))
+            began = psutil.Process(other.pid).cpu_times().user, time.monotonic()
+            time.sleep(1.0)
+            seen, unseen = without.since(), both.since()
+            taken = (psutil.Process(other.pid).cpu_times().user - began[0]) / (time.monotonic() - began[1])
+            assert seen - unseen > 0.7 * taken > 0.05
+        finally:
+            ours.kill()
+            other.kill()
+
+
 def test_our_own_server_carries_a_rate_and_not_much_more(tmp_path: Path) -> None:
     write_model(tmp_path / "artifact" / "model")
     (tmp_path / "photos").mkdir()
@@ -154,7 +178,8 @@ def test_our_own_server_carries_a_rate_and_not_much_more(tmp_path: Path) -> None
     assert found.held is found.windows[-1]
     assert found.held.seconds == 2.0
     assert [window for window in found.windows if window.objection(250.0)], "a rate that it does not carry was tried"
-    assert 5 < found.held.rate < 3 * found.most
+    assert 5 < found.held.rate < 3 * found.busy_rate
+    assert all(0 <= window.other_cpus <= found.cpus + 1 for window in found.windows)
     assert 0.1 < found.starts[0] < 60
     assert len(found.alone_ms) > 5
     assert len(said) == 2 + len(found.windows)
