@@ -21,3 +21,11 @@ def poisson(phases: Sequence[Phase], chance: np.random.Generator) -> NDArray[np.
         found.append(begin + np.sort(chance.random(number)) * seconds)
         begin += seconds
     return np.concatenate(found) if found else np.empty(0)
+
+
+def of_a_window(rate: float, seconds: float, chance: np.random.Generator) -> NDArray[np.float64]:
+    """Seconds of just as many arrivals as `rate` says, ascending: a Poisson process of which the number is known.
+
+    Near its limit a server that gets 3% more or less by chance is judged otherwise; a short window would be a lottery.
+    """
+    return np.sort(chance.random(round(rate * seconds))) * seconds

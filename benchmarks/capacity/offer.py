@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np
 import uvloop
 
-from benchmarks.capacity.arrivals import poisson
+from benchmarks.capacity.arrivals import of_a_window
 from benchmarks.capacity.windows import Window, percentile
 from benchmarks.serving.load import BROKEN, Connection, request
 
@@ -67,7 +67,8 @@ async def offer(
 ) -> Window:
     """Send at `rate` for `seconds`, after `warm` seconds of the same; return what came of those `seconds`."""
     chance = np.random.default_rng(seed)
-    due = poisson([(rate, warm + seconds)], chance).tolist()
+    warming, measured = of_a_window(rate, warm, chance), warm + of_a_window(rate, seconds, chance)
+    due = [*warming.tolist(), *measured.tolist()]
     chosen = chance.integers(len(requests), size=len(due)).tolist()
     pool, begin = Pool(port), time.perf_counter() + _BEGINS_AFTER
     spans: list[tuple[float, float, int]] = []  # seconds from `begin`: due and answered; status

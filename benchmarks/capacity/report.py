@@ -34,10 +34,11 @@ def rates(carried: Carried, budget_ms: float, simulated: Sequence[float | None])
                 f"{window.p50:.0f}" if window.latencies else "",
                 f"{window.p99:.0f}" if window.latencies else "",
                 "" if expected is None else f"{expected:.0f}",
+                f"{window.other_cpus:.2f}",
                 window.objection(budget_ms) or ("carried, confirmed" if window is carried.held else "carried"),
             ]
         )
-    return markdown(["requests/s", "s", "requests", "p50 ms", "p99 ms", "p99 ms, simulated", ""], rows)
+    return markdown(["requests/s", "s", "requests", "p50 ms", "p99 ms", "p99 ms, simulated", "others' CPUs", ""], rows)
 
 
 def capacity(carried: Carried, budget_ms: float) -> list[str]:

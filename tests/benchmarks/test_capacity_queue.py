@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from benchmarks.capacity.arrivals import poisson
+from benchmarks.capacity.arrivals import of_a_window, poisson
 from benchmarks.capacity.instance import WAITING, Instance, Model, alone
 from tally import server
 
@@ -122,3 +122,11 @@ def test_arrivals_are_a_poisson_process_of_each_phases_rate() -> None:
 
 def test_no_phases_have_no_arrivals() -> None:
     assert poisson([], np.random.default_rng(0)).tolist() == []
+
+
+@given(st.floats(0.1, 500), st.floats(0.1, 20), st.integers(0, 1000))
+def test_a_window_has_just_the_requests_of_its_rate(rate: float, seconds: float, seed: int) -> None:
+    found = of_a_window(rate, seconds, np.random.default_rng(seed)).tolist()
+    assert len(found) == round(rate * seconds)
+    assert found == sorted(found)
+    assert all(0 <= moment <= seconds for moment in found)

@@ -94,7 +94,7 @@ def offered(server: Server, rate: float, seconds: float = 1.0) -> Window:
 def test_requests_come_at_their_rate_whatever_the_server_does() -> None:
     server = Server(counted, delay=0.05)
     found = offered(server, 100.0)
-    assert 70 < len(found.latencies) < 130
+    assert len(found.latencies) == 100
     assert found.failed == 0
     assert 50 <= found.p50 < 100
     assert abs(found.backlog) <= 12
@@ -127,14 +127,14 @@ def test_waiting_for_others_counts() -> None:
 
 def test_what_is_refused_has_failed() -> None:
     found = offered(Server(lambda _body: (503, b"busy")), 50.0)
-    assert (found.latencies, found.failed > 20) == ((), True)
+    assert (found.latencies, found.failed) == ((), 50)
     assert found.as_dict(BUDGET)["p99_ms"] is None
 
 
 def test_no_server_is_no_answer() -> None:
     found = asyncio.run(offer(free_port(), PHOTOS, 20.0, 0.5, seed=0, warm=0.1))
     assert not found.latencies
-    assert found.failed > 3
+    assert found.failed == 10
 
 
 def test_what_others_take_of_the_cpus_is_seen_and_what_we_take_is_not() -> None:
