@@ -12,12 +12,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from benchmarks.capacity import measure as measuring
 from benchmarks.capacity.measure import Plan, measure
 from benchmarks.capacity.offer import offer
 from benchmarks.capacity.others import Others
 from benchmarks.capacity.search import confirmed, highest
 from benchmarks.capacity.windows import Window, percentile
 from benchmarks.errors import BenchError
+from benchmarks.serving.servers import SERVERS, Running
 from local.jobs.workspace import free_port
 from tests.benchmarks.test_serving_load import PHOTOS, Server, ask, counted
 from tests.model_code.tiny_model import photo, write_model
@@ -154,6 +156,26 @@ def test_what_others_take_of_the_cpus_is_seen_and_what_we_take_is_not() -> None:
         finally:
             ours.kill()
             other.kill()
+
+
+def test_a_window_that_others_disturb_is_offered_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    taken = iter([0.0, 0.5, 0.0, 0.5, 0.0, 0.5, 0.0, 0.05, 0.0, 0.5])  # of two looks a window
+    failed = iter([3, 3, 3, 3, 0])
+    said = [json.dumps(vars(window(failed=number))) for number in failed]
+    answers = iter(said)
+    monkeypatch.setattr(measuring.Others, "_taken", lambda _self: (0.0, 0.0))
+    monkeypatch.setattr(measuring.Others, "since", lambda _self: next(taken))
+    monkeypatch.setattr(measuring, "run_module", lambda *_words, **_options: next(answers))
+    plan = Plan(tmp_path, tmp_path, tmp_path, BUDGET, 1.0, 0.1, 1, 0, lambda _text: None)
+    windows: list[Window] = []
+    process = psutil.Process()
+    ask = measuring._asked(plan, Running(SERVERS[0], 1, process, 0.1, tmp_path), windows)
+    assert not ask(100.0, 1.0)
+    assert [one.other_cpus for one in windows] == [0.5, 0.5, 0.5], "three times, and then it is believed"
+    assert not ask(100.0, 1.0)
+    assert len(windows) == 4, "once, for nobody disturbed it"
+    assert ask(100.0, 1.0)
+    assert len(windows) == 5, "once, for it was carried all the same"
 
 
 def test_our_own_server_carries_a_rate_and_not_much_more(tmp_path: Path) -> None:
