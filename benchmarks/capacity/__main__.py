@@ -33,7 +33,7 @@ from ops import environments
 from ops.errors import OpsError
 from pipeline import parameters
 
-_QUICK = {"photos": 50, "seconds": 1.5, "starts": 1, "resolution": 0.1, "before": 3.0, "surge_minutes": 8.0}
+_QUICK = {"photos": 50, "seconds": 1.0, "starts": 1, "resolution": 0.3, "before": 3.0, "surge_minutes": 8.0}
 _LEAST = {
     "photos": 2,
     "image_size": 8,
@@ -152,6 +152,7 @@ def _plan(options: Namespace, budget_ms: float, say: Say) -> Plan:
         seconds=options.seconds,
         resolution=options.resolution,
         starts=options.starts,
+        attempts=1 if options.quick else 3,
         seed=options.seed,
         say=say,
     )

@@ -20,13 +20,13 @@ from tally.cpus import usable_cpus
 _OURS = SERVERS[0]
 _CLIENTS = 8  # a CPU, of the closed loop that keeps all workers busy
 _FIRST_SHARE = 0.5  # of what that answers: where the search begins
-_ATTEMPTS = 3  # of a window that others disturb
 _LONG = 4  # windows: how long the rate that was found must hold
 
 
 @dataclass(frozen=True)
 class Plan:
-    """How to measure. Windows are `seconds` long; `resolution` is how near the search comes, as a share of the rate."""
+    """How to measure. Windows are `seconds` long; `resolution` is how near the search comes, as a share of the rate;
+    `attempts` how often a window that others disturb is offered."""
 
     artifact: Path
     photos: Path
@@ -35,6 +35,7 @@ class Plan:
     seconds: float
     resolution: float
     starts: int
+    attempts: int
     seed: int
     say: Say
 
@@ -110,12 +111,12 @@ def _closed(plan: Plan, there: Running, clients: int) -> list[float]:
 def _asked(plan: Plan, there: Running, windows: list[Window]) -> Callable[[float, float], bool]:
     """Offers a rate for some seconds, keeps the window, and says whether the rate was carried.
 
-    A window in which it was not says little when other processes had the CPUs: then it is offered again, up to twice.
+    A window in which it was not says little when other processes had the CPUs: then it is offered again.
     """
     others = Others(there.process)
 
     def ask(rate: float, seconds: float) -> bool:
-        for _ in range(_ATTEMPTS):
+        for _ in range(plan.attempts):
             words = ("--port", there.port, "--photos", plan.photos, "--seed", plan.seed + len(windows))
             asked = ("--rate", f"{rate:.6g}", "--seconds", f"{seconds:g}")
             others.since()

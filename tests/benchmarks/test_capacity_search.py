@@ -166,7 +166,7 @@ def test_a_window_that_others_disturb_is_offered_again(tmp_path: Path, monkeypat
     monkeypatch.setattr(measuring.Others, "_taken", lambda _self: (0.0, 0.0))
     monkeypatch.setattr(measuring.Others, "since", lambda _self: next(taken))
     monkeypatch.setattr(measuring, "run_module", lambda *_words, **_options: next(answers))
-    plan = Plan(tmp_path, tmp_path, tmp_path, BUDGET, 1.0, 0.1, 1, 0, lambda _text: None)
+    plan = Plan(tmp_path, tmp_path, tmp_path, BUDGET, 1.0, 0.1, 1, 3, 0, lambda _text: None)
     windows: list[Window] = []
     process = psutil.Process()
     ask = measuring._asked(plan, Running(SERVERS[0], 1, process, 0.1, tmp_path), windows)
@@ -192,6 +192,7 @@ def test_our_own_server_carries_a_rate_and_not_much_more(tmp_path: Path) -> None
         seconds=0.5,
         resolution=0.6,
         starts=1,
+        attempts=1,
         seed=0,
         say=said.append,
     )
