@@ -3,8 +3,10 @@
 #   make run DATA=../photos        the same on your photos; `make help` lists the options
 #   make deploy ENV=dev            the same stacks in your AWS account
 .DEFAULT_GOAL := help
-.PHONY: help run up down options test load e2e compare-recipes bench bench-serving bench-training bench-preprocess \
-	bench-evaluation lint format definition picture reference snapshot requirements clean policy bootstrap deploy diff upload start watch runs stop packages approve rollback predict status destroy
+.PHONY: help run up down options test load e2e compare-recipes \
+	bench bench-serving bench-training bench-preprocess bench-evaluation capacity \
+	lint format definition picture reference snapshot requirements clean \
+	policy bootstrap deploy diff upload start watch runs stop packages approve rollback predict status destroy
 
 PYTHON ?= python3
 UV_VERSION := 0.13.8
@@ -29,6 +31,9 @@ TRAINING_VARIABLES := DATA BACKBONE IMAGE_SIZE PHOTOS ROUNDS SECONDS OUT
 # What `make bench-preprocess` and `make bench-evaluation` take, likewise.
 PREPROCESS_VARIABLES := DATA IMAGE_SIZE PHOTOS ROUNDS OUT
 EVALUATION_VARIABLES := DATA BACKBONE IMAGE_SIZE PHOTOS ROUNDS OUT
+# What `make capacity` takes, likewise.
+CAPACITY_VARIABLES := DATA BACKBONE WEIGHTS IMAGE_SIZE PHOTOS ENV BUDGET_MS SECONDS STARTS RESOLUTION INSTANCE_START_SECONDS \
+	GROWTH_PERCENT SURGE BEFORE SURGE_MINUTES AFTER BASE_RATE ROUTER PRICE_PER_HOUR SEED OUT
 # Operating commands take theirs likewise, as options of `python -m ops`.
 OPS_VARIABLES := ENV EXECUTION_POLICY OVERRIDES VERSION RUN PREFIX S3_URI IMAGE_URL PHOTO EXPECTED_COUNT
 
@@ -143,6 +148,9 @@ bench-preprocess: .venv/installed ## Preprocess beside bare decoding, resizing, 
 
 bench-evaluation: .venv/installed ## photos a second of scoring a test split, and whether answers are the same: [QUICK=1] [BACKBONE=resnet18]
 	@PYTHONPATH=model_code $(BIN)/python -m benchmarks.evaluation $(call given,$(EVALUATION_VARIABLES)) $(quick)
+
+capacity: .venv/installed ## what one instance carries, the scaling settings that follow, a surge against them: [QUICK=1] [ENV=prod]
+	@PYTHONPATH=model_code $(BIN)/python -m benchmarks.capacity $(call given,$(CAPACITY_VARIABLES)) $(quick)
 
 lint: .venv/installed ## formatting, lint and types
 	$(BIN)/ruff format --check .

@@ -125,18 +125,27 @@ def test_endpoint_joins_the_vpc_where_there_is_one(dev: Synthesized, prod: Synth
     assert any("ec2:CreateNetworkInterface" in actions for actions in allowed)
 
 
-def test_scaling_follows_requests_and_slow_requests(other: Synthesized) -> None:
-    policies = other.resources("serving", "AWS::ApplicationAutoScaling::ScalingPolicy").values()
-    tracked: dict[str, Any] = {
-        policy["TargetTrackingScalingPolicyConfiguration"]["PredefinedMetricSpecification"][
-            "PredefinedMetricType"
-        ]: policy["TargetTrackingScalingPolicyConfiguration"]["TargetValue"]
-        for policy in policies
+def policies(made: Synthesized) -> dict[str, Any]:
+    """By metric: target, and cooldowns after a scale-out and a scale-in."""
+    found = [
+        policy["TargetTrackingScalingPolicyConfiguration"]
+        for policy in made.resources("serving", "AWS::ApplicationAutoScaling::ScalingPolicy").values()
+    ]
+    return {
+        one["PredefinedMetricSpecification"]["PredefinedMetricType"]: (
+            one["TargetValue"],
+            one["ScaleOutCooldown"],
+            one["ScaleInCooldown"],
+        )
+        for one in found
     }
-    assert tracked == {
-        "SageMakerVariantInvocationsPerInstance": 600,
-        "SageMakerVariantConcurrentRequestsPerModelHighResolution": 4,
-    }
+
+
+def test_scaling_follows_requests_and_slow_requests(dev: Synthesized, other: Synthesized) -> None:
+    minutely = "SageMakerVariantInvocationsPerInstance"
+    at_hand = "SageMakerVariantConcurrentRequestsPerModelHighResolution"
+    assert policies(dev) == {minutely: (600, 60, 300), at_hand: (4, 60, 300)}
+    assert policies(other) == {minutely: (4321, 70, 480), at_hand: (7, 70, 480)}
     target = other.only("serving", "AWS::ApplicationAutoScaling::ScalableTarget")
     assert (target["MinCapacity"], target["MaxCapacity"]) == (3, 5)
 
