@@ -9,7 +9,7 @@ backlog, is what an instance carries. From it follow targets and cooldowns of th
 cdk.json, which is never changed. A simulation with the measured times shows a surge against the settings of an
 environment and against these. The budget is the one that a run's gate holds a model to, LatencyBudgetMs; the alarm that
 rolls a release back fires only at `serving.latency_alarm_ms` on average, which is no aim. Needs a quiet machine. Writes
-build/capacity/capacity.json, capacity.md and capacity.html.
+build/benchmarks/capacity.json, capacity.md and capacity.html.
 """
 
 import json
@@ -28,6 +28,7 @@ from benchmarks.capacity.surge import Router
 from benchmarks.capacity.targets import Assumed
 from benchmarks.errors import BenchError
 from benchmarks.modules import Say, progress, run_module
+from benchmarks.outcome import publish
 from infra.settings import Settings
 from ops import environments
 from ops.errors import OpsError
@@ -78,11 +79,9 @@ def main(arguments: list[str] | None = None) -> int:
         f"{options.photos} photos, p99 budget {budget_ms:g} ms."
     )
     words = text(found, head)
-    print(words)
     asked = {name: str(value) if isinstance(value, Path) else value for name, value in vars(options).items()}
     figures = {"machine": here, "options": asked, **document(found)}
-    (options.out / "capacity.json").write_text(json.dumps(figures, indent=1) + "\n", encoding="utf-8")
-    (options.out / "capacity.md").write_text(words + "\n", encoding="utf-8")
+    publish(options.out, "capacity", figures, words)
     write_page(found, head, options.out / "capacity.html")
     say(f"chart: {options.out / 'capacity.html'}")
     return 0
@@ -114,7 +113,7 @@ def _options(arguments: list[str] | None) -> Namespace:
     add("--price-per-hour", type=float, default=0.1, help="of an instance; the default is an example")
     add("--seed", type=int, default=0)
     add("--quick", action="store_true", help="short windows: to see that all works")
-    add("--out", type=Path, default=Path("build/capacity"))
+    add("--out", type=Path, default=Path("build/benchmarks"))
     if parser.parse_known_args(arguments)[0].quick:
         parser.set_defaults(**_QUICK)
     options = parser.parse_args(arguments)

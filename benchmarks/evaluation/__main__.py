@@ -21,6 +21,7 @@ from benchmarks.errors import BenchError
 from benchmarks.evaluation.score import KINDS
 from benchmarks.in_turns import in_turns, markdown, ratios, spread, times
 from benchmarks.modules import Say, progress, run_module
+from benchmarks.outcome import publish
 
 Figure = dict[str, Any]
 Found = Mapping[str, Sequence[Figure]]
@@ -56,10 +57,8 @@ def main(arguments: list[str] | None = None) -> int:
             *(f"- {line}" for line in said(found)),
         ]
     )
-    print(text)
     document = {"machine": here, "photos": options.photos, "backbone": options.backbone, "sides": found}
-    (options.out / "evaluation.json").write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
-    (options.out / "evaluation.md").write_text(text + "\n", encoding="utf-8")
+    publish(options.out, "evaluation", document, text)
     return 0
 
 

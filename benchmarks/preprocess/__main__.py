@@ -21,6 +21,7 @@ from benchmarks import machine
 from benchmarks.errors import BenchError
 from benchmarks.in_turns import in_turns, markdown, ratios, spread
 from benchmarks.modules import Say, progress, run_module
+from benchmarks.outcome import publish
 from tally.data.projection import Projected, sentences
 
 Figure = dict[str, Any]
@@ -57,11 +58,9 @@ def main(arguments: list[str] | None = None) -> int:
             *(f"- {line}" for line in said(found, numbers)),
         ]
     )
-    print(text)
     photos = {"number": options.photos, "from": str(options.data or "drawn"), **size}
     document = {"machine": here, "photos": photos, "rounds": options.rounds, "sides": found}
-    (options.out / "preprocess.json").write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
-    (options.out / "preprocess.md").write_text(text + "\n", encoding="utf-8")
+    publish(options.out, "preprocess", document, text)
     return 0
 
 
