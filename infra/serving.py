@@ -123,6 +123,9 @@ class ServingStack(Stack):
                     instance_type=serving.instance_type,
                     initial_instance_count=serving.min_instances,
                     initial_variant_weight=1,
+                    routing_config=config.RoutingConfigProperty(
+                        routing_strategy="LEAST_OUTSTANDING_REQUESTS"  # by chance is the default: queues grow apart
+                    ),
                 )
             ],
             data_capture_config=config.DataCaptureConfigProperty(

@@ -109,7 +109,7 @@ def _options(arguments: list[str] | None) -> Namespace:
     add("--surge-minutes", type=float, default=30.0)
     add("--after", type=float, default=40.0, help="minutes of the base rate after the surge")
     add("--base-rate", type=float, help="requests/s; without, such that the surge is just what max_instances are for")
-    add("--router", choices=get_args(Router), default="random", help="how SageMaker chooses an instance")
+    add("--router", choices=get_args(Router), default="least-outstanding", help="how SageMaker chooses an instance")
     add("--price-per-hour", type=float, default=0.1, help="of an instance; the default is an example")
     add("--seed", type=int, default=0)
     add("--quick", action="store_true", help="short windows: to see that all works")

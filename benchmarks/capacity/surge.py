@@ -18,8 +18,8 @@ from benchmarks.capacity.tracking import CONCURRENCY_SECONDS, INVOCATIONS_SECOND
 from infra.settings import Serving
 
 Router = Literal["random", "least-outstanding"]
-"""How SageMaker chooses an instance: `random` unless the endpoint's configuration says otherwise, which ours does not
-(API reference, ProductionVariantRoutingConfig)."""
+"""How SageMaker chooses an instance: `random` unless the endpoint's configuration says otherwise, as ours does in
+`infra/serving.py` (API reference, ProductionVariantRoutingConfig)."""
 
 
 @dataclass(frozen=True)
@@ -82,7 +82,7 @@ def simulate(
     *,
     start_seconds: float,
     budget_seconds: float,
-    router: Router = "random",
+    router: Router = "least-outstanding",
 ) -> list[Moment]:
     """What happens, in steps of ten seconds; begins with the instances that the base rate needs."""
     first = wanted(1, 60 * scenario.base_rate, serving.invocations_per_instance)

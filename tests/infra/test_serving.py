@@ -57,6 +57,11 @@ def test_a_release_replaces_model_and_configuration_but_not_the_endpoint(dev: Sy
     assert endpoint["EndpointName"] == "tally-dev"
 
 
+def test_requests_go_to_the_instance_that_has_the_fewest_at_hand(dev: Synthesized) -> None:
+    (variant,) = dev.only("serving", "AWS::SageMaker::EndpointConfig")["ProductionVariants"]
+    assert variant["RoutingConfig"] == {"RoutingStrategy": "LEAST_OUTSTANDING_REQUESTS"}
+
+
 def test_the_servers_own_variable_takes_none_from_a_package() -> None:
     """CreateModel once refused an environment beside that of a package (sagemaker-python-sdk, issue 3397), and nobody
     documents what becomes of both. Packages of our pipeline have none, so there is nothing to lose."""
