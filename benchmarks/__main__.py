@@ -33,14 +33,15 @@ class Part:
     """None: it is left out of a quick run."""
 
 
+_SMALL = ("--quick", "--backbone", "squeezenet1_1", "--image-size", "64")  # it is exported in no time
 PARTS = {
-    "serving": Part("serving", ("serving_mobilenet_v2",), quick=("--quick", "--servers", "flask")),
+    "serving": Part("serving", ("serving_mobilenet_v2",), quick=(*_SMALL, "--servers", "none")),
     "serving-resnet50": Part("serving", ("serving_resnet50",), ("--backbone", "resnet50"), quick=None),
-    "training": Part("training", ("training",)),
+    "training": Part("training", ("training",), quick=_SMALL),
     "preprocess": Part("preprocess", ("preprocess",)),
-    "evaluation": Part("evaluation", ("evaluation",)),
-    "capacity": Part("capacity", ("capacity",)),
-    "run": Part("local_run", ("run",)),
+    "evaluation": Part("evaluation", ("evaluation",), quick=_SMALL),
+    "capacity": Part("capacity", ("capacity",), quick=_SMALL),
+    "run": Part("local_run", ("run",), quick=None),  # make run itself is as quick a look
     "api": Part("api_overhead", ("api_overhead",), quick=("--rounds", "20")),
     "api-memory": Part("api_memory", ("api_memory",), quick=("--size", "100000")),
 }

@@ -26,7 +26,6 @@ from benchmarks.outcome import publish
 from local.processes import MARK
 
 _EVERY = 0.1  # seconds between two looks
-_QUICK = ("--sample-photos", "300", "--epochs", "1", "--hpo-jobs", "1", "--image-size", "32")
 
 
 @dataclass(frozen=True)
@@ -74,7 +73,7 @@ def watched(words: list[str]) -> Seconds:
             run = subprocess.Popen(command, cwd=ROOT, stdout=said, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL)
             try:
                 while run.poll() is None:
-                    looks.append((time.monotonic(), _job_at_work(run.pid)))
+                    looks.append((time.monotonic(), job_at_work(run.pid)))
                     time.sleep(_EVERY)
             finally:
                 run.terminate()
@@ -85,8 +84,11 @@ def watched(words: list[str]) -> Seconds:
         return divided(began, looks, ended)
 
 
-def _job_at_work(run: int) -> bool:
-    """A job's first process carries its tree in the environment; so does the endpoint, which is no job."""
+def job_at_work(run: int) -> bool:
+    """Whether a job runs below the process `run`.
+
+    A job's processes carry its tree in the environment; so does the endpoint, which is no job.
+    """
     with contextlib.suppress(psutil.Error):
         return any(map(_is_job, psutil.Process(run).children(recursive=True)))
     return False
@@ -111,22 +113,23 @@ def main(arguments: list[str] | None = None) -> int:
     """The command: 1 when a person can mend what is wrong, after a line that says it."""
     parser = ArgumentParser(prog="python -m benchmarks.local_run", description=__doc__)
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--quick", action="store_true", help="one small run: to see that all works")
+    parser.add_argument("--sample-photos", type=int, help="so many instead of those of make run")
     parser.add_argument("--out", type=Path, default=Path("build/benchmarks"))
     options = parser.parse_args(arguments)
     if options.rounds < 1:
         parser.error(f"--rounds is {options.rounds}; it must be at least 1")
     say, here = progress(time.monotonic()), machine.describe()
+    words = ["--sample-photos", str(options.sample_photos)] if options.sample_photos else []
     found: list[Seconds] = []
     try:
-        for number in range(1 if options.quick else options.rounds):
-            found.append(watched(list(_QUICK) if options.quick else []))
+        for number in range(options.rounds):
+            found.append(watched(words))
             say(f"run {number + 1}: {found[-1].total:.0f} s, {found[-1].overhead:.0%} of it outside jobs")
     except BenchError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
     shares = [each.overhead for each in found]
-    what = f"make run on {'few' if options.quick else 'the'} sample photos, first run in a folder"
+    what = f"`make run` on {options.sample_photos or 'its'} sample photos, each in a new folder"
     said = f"- outside jobs: {statistics.median(shares):.1%} ({min(shares):.1%} to {max(shares):.1%}) of the time"
     text = f"{what}; {machine.line(here)}; {len(found)} rounds. Medians (least to most).\n\n{table(found)}\n\n{said}"
     publish(options.out, "run", {"machine": here, "runs": [asdict(each) for each in found], "outside": shares}, text)
