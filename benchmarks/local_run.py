@@ -22,6 +22,7 @@ from benchmarks import machine
 from benchmarks.errors import BenchError
 from benchmarks.in_turns import markdown, spread
 from benchmarks.modules import ROOT, progress
+from benchmarks.options import at_least
 from benchmarks.outcome import publish
 from local.processes import MARK
 
@@ -116,8 +117,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--sample-photos", type=int, help="so many instead of those of make run")
     parser.add_argument("--out", type=Path, default=Path("build/benchmarks"))
     options = parser.parse_args(arguments)
-    if options.rounds < 1:
-        parser.error(f"--rounds is {options.rounds}; it must be at least 1")
+    at_least(parser, options, rounds=1, sample_photos=1)
     say, here = progress(time.monotonic()), machine.describe()
     words = ["--sample-photos", str(options.sample_photos)] if options.sample_photos else []
     found: list[Seconds] = []

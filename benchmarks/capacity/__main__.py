@@ -13,7 +13,6 @@ build/benchmarks/capacity.json, capacity.md and capacity.html.
 """
 
 import json
-import math
 import signal
 import sys
 import time
@@ -28,6 +27,7 @@ from benchmarks.capacity.surge import Router
 from benchmarks.capacity.targets import Assumed
 from benchmarks.errors import BenchError
 from benchmarks.modules import Say, progress, run_module
+from benchmarks.options import at_least
 from benchmarks.outcome import publish
 from infra.settings import Settings
 from ops import environments
@@ -117,11 +117,7 @@ def _options(arguments: list[str] | None) -> Namespace:
     if parser.parse_known_args(arguments)[0].quick:
         parser.set_defaults(**_QUICK)
     options = parser.parse_args(arguments)
-    for name, least in _LEAST.items():
-        value = getattr(options, name)
-        if value is not None and not least <= value < math.inf:
-            allowed = "a finite number" if value == math.inf else f"at least {least}"
-            parser.error(f"--{name.replace('_', '-')} is {value}; it must be {allowed}")
+    at_least(parser, options, **_LEAST)
     if options.data and not options.data.is_dir():
         parser.error(f"--data is {options.data}; it must be a folder of JPEG files")
     if options.weights and not options.weights.is_file():

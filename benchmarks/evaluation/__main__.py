@@ -21,6 +21,7 @@ from benchmarks.errors import BenchError
 from benchmarks.evaluation.score import KINDS
 from benchmarks.in_turns import in_turns, markdown, ratios, spread, times
 from benchmarks.modules import Say, progress, run_module
+from benchmarks.options import at_least
 from benchmarks.outcome import publish
 
 Figure = dict[str, Any]
@@ -76,9 +77,7 @@ def _options(arguments: list[str] | None) -> Namespace:
     if parser.parse_known_args(arguments)[0].quick:
         parser.set_defaults(**_QUICK)
     options = parser.parse_args(arguments)
-    for name, least in (("photos", 64), ("rounds", 1), ("image_size", 32)):  # the network is fitted to 64
-        if not getattr(options, name) >= least:
-            parser.error(f"--{name.replace('_', '-')} is {getattr(options, name)}; it must be at least {least}")
+    at_least(parser, options, photos=64, rounds=1, image_size=32)  # the network is fitted to 64
     return options
 
 

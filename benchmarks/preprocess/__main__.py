@@ -21,6 +21,7 @@ from benchmarks import machine
 from benchmarks.errors import BenchError
 from benchmarks.in_turns import in_turns, markdown, ratios, spread
 from benchmarks.modules import Say, progress, run_module
+from benchmarks.options import at_least
 from benchmarks.outcome import publish
 from tally.data.projection import Projected, sentences
 
@@ -77,9 +78,7 @@ def _options(arguments: list[str] | None) -> Namespace:
     if parser.parse_known_args(arguments)[0].quick:
         parser.set_defaults(**_QUICK)
     options = parser.parse_args(arguments)
-    for name, least in (("photos", 400), ("rounds", 1), ("image_size", 32)):  # 40 photos fill all splits
-        if not getattr(options, name) >= least:
-            parser.error(f"--{name.replace('_', '-')} is {getattr(options, name)}; it must be at least {least}")
+    at_least(parser, options, photos=400, rounds=1, image_size=32)  # 40 photos fill all splits
     return options
 
 

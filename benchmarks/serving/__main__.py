@@ -21,6 +21,7 @@ from typing import Any
 from benchmarks import machine
 from benchmarks.errors import BenchError
 from benchmarks.modules import Say, progress, run_module
+from benchmarks.options import at_least
 from benchmarks.outcome import publish
 from benchmarks.serving import report, rounds
 from benchmarks.serving.environments import environment
@@ -96,9 +97,7 @@ def _options(arguments: list[str] | None) -> Namespace:
     if parser.parse_known_args(arguments)[0].quick:
         parser.set_defaults(**_QUICK)
     options = parser.parse_args(arguments)
-    for name, least in (("photos", 2), ("rounds", 1), ("seconds", 0.1), ("image_size", 8)):
-        if not getattr(options, name) >= least:
-            parser.error(f"--{name.replace('_', '-')} is {getattr(options, name)}; it must be at least {least}")
+    at_least(parser, options, photos=2, rounds=1, seconds=0.1, image_size=8)
     if min(options.concurrency) < 1:
         parser.error(f"--concurrency is {min(options.concurrency)}; it must be at least 1")
     return options

@@ -23,6 +23,7 @@ from benchmarks import machine
 from benchmarks.errors import BenchError
 from benchmarks.in_turns import in_turns, markdown, ratios, spread, times
 from benchmarks.modules import Say, progress, run_module
+from benchmarks.options import at_least
 from benchmarks.outcome import publish
 
 Figure = dict[str, Any]
@@ -74,9 +75,7 @@ def _options(arguments: list[str] | None) -> Namespace:
     if parser.parse_known_args(arguments)[0].quick:
         parser.set_defaults(**_QUICK)
     options = parser.parse_args(arguments)
-    for name, least in (("photos", 100), ("rounds", 1), ("seconds", 0.1), ("image_size", 32)):
-        if not getattr(options, name) >= least:
-            parser.error(f"--{name.replace('_', '-')} is {getattr(options, name)}; it must be at least {least}")
+    at_least(parser, options, photos=100, rounds=1, seconds=0.1, image_size=32)
     return options
 
 
