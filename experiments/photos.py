@@ -51,7 +51,7 @@ class Photos:
             side = round(_STORED * size)
             if max(image.size) > side:  # otherwise a small size would be judged with aliasing that a run has not
                 image = image.resize(fitted_size(image.size, side), Image.Resampling.BILINEAR, reducing_gap=3.0)
-            made.append(np.asarray(augmentation.apply(image, size, random.Random(f"{seed}/{place}/{index}"))))
+            made.append(augmentation.apply(image, size, random.Random(f"{seed}/{place}/{index}")))
         return torch.from_numpy(np.stack(made))
 
     def as_served(self, indices: Sequence[int], size: int, stretch: float) -> Tensor:

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from PIL import Image
+from PIL import Image, ImageEnhance
 
 from tally.data.shards import Split
 from tally.letterbox import letterbox
@@ -67,7 +67,7 @@ def test_validation_judges_every_photo_once_whatever_the_ranks(train: Split) -> 
 def test_without_augmentation_a_training_photo_is_what_the_predictor_sees(stretch: float) -> None:
     image = Image.fromarray(np.random.default_rng(0).integers(0, 256, (30, 60, 3), np.uint8)).resize((480, 240))
     plain = Augmentation(crop_scale=1, flip=0, rotation=0, color_jitter=0, stretch=stretch)
-    ours = np.asarray(plain.apply(image, 240, random.Random(0)), np.float64)
+    ours = plain.apply(image, 240, random.Random(0)).astype(np.float64)
     theirs = np.asarray(letterbox(image, 240, stretch), np.float64)
     assert np.abs(ours - theirs).mean() < 1.0
 
@@ -75,11 +75,55 @@ def test_without_augmentation_a_training_photo_is_what_the_predictor_sees(stretc
 def test_mirroring_mirrors_and_a_crop_shows_a_part() -> None:
     image = Image.new("RGB", (64, 64))
     image.paste((255, 255, 255), (0, 0, 32, 64))
-    mirrored = np.asarray(Augmentation(1, 1, 0, 0).apply(image, 64, random.Random(0)))
+    mirrored = Augmentation(1, 1, 0, 0).apply(image, 64, random.Random(0))
     assert mirrored[:, 40:].min() == 255
     assert mirrored[:, :24].max() == 0
-    cropped = np.asarray(Augmentation(0.2, 0, 0, 0).apply(image.resize((128, 128)), 64, random.Random(1)))
+    cropped = Augmentation(0.2, 0, 0, 0).apply(image.resize((128, 128)), 64, random.Random(1))
     assert not (cropped == (124, 116, 104)).all(2).any(), "a crop of a square photo shows no bars"
+
+
+def smooth(width: int, height: int) -> Image.Image:
+    noise = np.random.default_rng(1).integers(60, 190, (6, 8, 3), np.uint8)
+    return Image.fromarray(noise).resize((width, height), Image.Resampling.BICUBIC)
+
+
+class Drawn(random.Random):
+    """Chance that draws these numbers."""
+
+    def __init__(self, *numbers: float) -> None:
+        super().__init__()
+        self._numbers = iter(numbers)
+
+    def uniform(self, _low: float, _high: float) -> float:
+        return next(self._numbers)
+
+    def random(self) -> float:
+        return next(self._numbers)
+
+
+@pytest.mark.parametrize("mirrored", [False, True])
+def test_a_photo_is_cropped_turned_and_mirrored_as_pillow_does_it(mirrored: bool) -> None:
+    image, size, degrees = smooth(90, 90), 64, 9.0
+    # A crop of 0.64 of the area keeps 0.8 of each side; it is moved by all there is to the right, and half of that up.
+    drawn = Drawn(0.64, 0.0, 1.0, -0.5, 0.0 if mirrored else 1.0, degrees)
+    ours = Augmentation(0.5, 0.5, 10, 0).apply(image, size, drawn)
+    x, y = (90 - 72) / 2 * 2, (90 - 72) / 2 * 0.5
+    cut = image.transform((720, 720), Image.Transform.EXTENT, (x, y, x + 72, y + 72), Image.Resampling.BICUBIC)
+    cut = cut.transpose(Image.Transpose.FLIP_LEFT_RIGHT) if mirrored else cut
+    turned = cut.rotate(-degrees, Image.Resampling.BICUBIC)
+    theirs = np.asarray(turned.resize((size, size), Image.Resampling.BOX), np.int64)
+    inside = slice(12, -12)
+    assert np.abs(ours.astype(np.int64) - theirs)[inside, inside].max() <= 3
+
+
+@pytest.mark.parametrize(("light", "contrast", "color"), [(1.2, 1, 1), (1, 0.8, 1), (1, 1, 1.3), (0.9, 1.2, 0.7)])
+def test_colours_change_as_with_pillow(light: float, contrast: float, color: float) -> None:
+    image = smooth(64, 64)
+    drawn = Drawn(1.0, 0.0, 0.0, 0.0, 1.0, 0.0, light, contrast, color)
+    ours = Augmentation(1, 0, 0, 0.3).apply(image, 64, drawn).astype(np.int64)
+    for kind, factor in zip(("Brightness", "Contrast", "Color"), (light, contrast, color), strict=True):
+        image = getattr(ImageEnhance, kind)(image).enhance(factor)
+    assert np.abs(ours - np.asarray(image)).max() <= 3, "Pillow cuts fractions off three times"
 
 
 def balanced_order(labels: list[int], rank: int, world: int, epoch: int) -> list[int]:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
+import cv2
 import numpy as np
 import numpy.typing as npt
 from PIL import Image
@@ -65,11 +66,8 @@ def look_at(image: Image.Image, original: tuple[int, int]) -> Look:
 
 def brightness_contrast(grey: Image.Image) -> tuple[float, float]:
     """Mean and standard deviation of the grey values, from whole numbers: the same on every machine."""
-    histogram = np.asarray(grey.histogram(), dtype=np.int64)
-    values = np.arange(256)
-    pixels = int(histogram.sum())
-    mean = int(histogram @ values) / pixels
-    return mean, float(max(0.0, int(histogram @ values**2) / pixels - mean**2) ** 0.5)
+    mean, variance = _moments(np.asarray(grey))
+    return mean, variance**0.5
 
 
 def blur_score(image: Image.Image) -> float:
@@ -78,16 +76,17 @@ def blur_score(image: Image.Image) -> float:
     Pech-Pacheco et al., "Diatom autofocusing in brightfield microscopy: a comparative study", ICPR 2000. It depends on
     the size of the photo, so compare only photos stored with one side.
     """
-    grey = np.asarray(image if image.mode == "L" else image.convert("L"), dtype=np.int16)
-    laplacian = grey[:-2, 1:-1] + grey[2:, 1:-1]  # whole numbers from -1020 to 1020
-    laplacian += grey[1:-1, :-2]
-    laplacian += grey[1:-1, 2:]
-    laplacian -= 4 * grey[1:-1, 1:-1]
-    if not laplacian.size:
-        return 0.0
-    wide = laplacian.astype(np.int32)
-    mean = int(wide.sum(dtype=np.int64)) / wide.size
-    return max(0.0, int((wide * wide).sum(dtype=np.int64)) / wide.size - mean**2)
+    grey = np.asarray(image if image.mode == "L" else image.convert("L"))
+    return _moments(cv2.Laplacian(grey, cv2.CV_16S)[1:-1, 1:-1])[1]  # whole numbers from -1020 to 1020
+
+
+def _moments(values: npt.NDArray[np.integer]) -> tuple[float, float]:
+    """Mean and variance of `values` [height, width], 0 of none: from sums of whole numbers, which are exact in float64.
+    One comes as its root, squared again."""
+    if not values.size:
+        return 0.0, 0.0
+    mean = cv2.sumElems(values)[0] / values.size
+    return mean, max(0.0, round(cv2.norm(values, cv2.NORM_L2SQR)) / values.size - mean**2)
 
 
 def difference_hashes(grey: Image.Image) -> tuple[int, int]:
