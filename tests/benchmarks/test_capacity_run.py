@@ -1,4 +1,4 @@
-"""`make capacity`, in short and for real; what it writes and what it refuses."""
+"""`make capacity`: what it writes and what it refuses. Its run: test_quick_run.py."""
 
 import contextlib
 import dataclasses
@@ -167,19 +167,3 @@ def test_make_passes_every_option() -> None:
     )
     options_of_make = {f"--{name.lower().replace('_', '-')}" for name in variables} | {"--quick"}
     assert set(re.findall(r"^  (--[a-z-]+)", said, re.M)) == options_of_make
-
-
-@pytest.mark.e2e
-def test_a_whole_run_in_short(tmp_path: Path) -> None:
-    words = ["--quick", "--backbone", "shufflenet_v2_x0_5", "--image-size", "64", "--photos", "10"]
-    command = [sys.executable, "-m", "benchmarks.capacity", *words, "--seconds", "0.5", "--out", str(tmp_path)]
-    unchanged = (ROOT / "cdk.json").read_bytes()
-    environment = {**os.environ, "PYTHONPATH": str(MODEL_CODE)}
-    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    assert (tmp_path / "capacity.md").read_text() == done.stdout
-    told = json.loads((tmp_path / "capacity.json").read_text())
-    assert told["rate"] > 5
-    assert told["windows"][-1]["objection"] is None
-    assert (tmp_path / "capacity.html").read_text().count("<svg") == 4
-    assert (ROOT / "cdk.json").read_bytes() == unchanged

@@ -1,9 +1,8 @@
-"""`make bench-serving`, in short: our server alone, for real; and what goes wrong is said."""
+"""`make bench-serving`: photos, peers, options, and that what goes wrong is said. Its run: test_quick_run.py."""
 
 import ast
 import contextlib
 import io
-import json
 import os
 import re
 import shlex
@@ -20,8 +19,8 @@ from benchmarks.errors import BenchError
 from benchmarks.photos import drawn_photos, read_photos, sizes
 from benchmarks.serving import environments, rounds
 from benchmarks.serving.__main__ import _options, main
+from benchmarks.serving.artifact import make_artifact
 from benchmarks.serving.environments import environment
-from benchmarks.serving.limit import photos_per_second
 from benchmarks.serving.rounds import Bench, Entry, Figures
 from benchmarks.serving.servers import SERVERS, Place, Server, Setup, running, tuning_grid
 from local.jobs.workspace import free_port
@@ -164,29 +163,9 @@ def test_every_peer_is_pinned_in_the_version_that_its_list_names(server: Server)
     assert {line for line in pinned.splitlines() if line.startswith(("torch==", "torchvision=="))} <= common
 
 
-@pytest.mark.e2e
-def test_our_server_alone(tmp_path: Path) -> None:
-    words = ["--backbone", "squeezenet1_1", "--image-size", "64", "--photos", "20", "--rounds", "2", "--seconds", "1"]
-    command = [sys.executable, "-m", "benchmarks.serving", *words, "--servers", "none", "--out", str(tmp_path)]
-    environment = {**os.environ, "PYTHONPATH": str(MODEL_CODE)}
-    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
-    assert done.returncode == 1
-    assert done.stderr.splitlines()[-1].startswith("error: squeezenet1_1 has no linear head")
-    command[command.index("squeezenet1_1")] = "shufflenet_v2_x0_5"
-    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    assert "round 2 of 2, Tally: " in done.stderr
-    found = json.loads((tmp_path / "serving_shufflenet_v2_x0_5.json").read_text())
-    ours = found["entries"]["Tally"]
-    assert (ours["failed"], ours["agreement"], len(ours["start"])) == (0, 1.0, 2)
-    assert len(Counter(ours["counts"])) > 1, "servers that prepare photos otherwise could not be told apart"
-    assert min(ours["rates"]["4"]) > 5
-    assert 20 < ours["memory"][0] < 500
-    assert (tmp_path / "serving_shufflenet_v2_x0_5.md").read_text() == done.stdout
-    folder = tmp_path / "serving"
-    (photos,) = folder.glob("photos-*")
-    one = photos_per_second(folder / "shufflenet_v2_x0_5", photos, 1.0, 1)
-    assert one > 5
+def test_a_network_whose_answers_cannot_be_spread_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(BenchError, match=r"squeezenet1_1 has no linear head, .*; choose another --backbone"):
+        make_artifact(tmp_path, drawn_photos(2), "squeezenet1_1", 64, None)
 
 
 def test_make_passes_every_option() -> None:
