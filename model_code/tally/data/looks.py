@@ -77,7 +77,8 @@ def blur_score(image: Image.Image) -> float:
     the size of the photo, so compare only photos stored with one side.
     """
     grey = np.asarray(image if image.mode == "L" else image.convert("L"))
-    return _moments(cv2.Laplacian(grey, cv2.CV_16S)[1:-1, 1:-1])[1]  # whole numbers from -1020 to 1020
+    laplacian = np.asarray(cv2.Laplacian(grey, cv2.CV_16S), dtype=np.int16)  # whole numbers from -1020 to 1020
+    return _moments(laplacian[1:-1, 1:-1])[1]
 
 
 def _moments(values: npt.NDArray[np.integer]) -> tuple[float, float]:
