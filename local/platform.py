@@ -6,11 +6,13 @@ import json
 import os
 import time
 from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 from infra.names import MODEL_PACKAGE_PARAMETER, STACKS
 from local.display import Display
+from local.emulator import environment
 from local.emulator.client import EmulatorProcess
 from local.emulator.errors import EmulatorError
 from local.errors import LocalError
@@ -67,22 +69,18 @@ class Platform:
 
     # deployment
 
-    def deploy(self, code: str) -> None:
-        """Bootstrap, deploy all stacks with the settings of this run, and bring back what the last run left.
-
-        `code` names the version of the images' code.
-        """
+    def deploy(self, synthesis: Future[Path]) -> None:
+        """Bootstrap, deploy all stacks from the templates of `synthesis`, and bring back what the last run left."""
         settings = self._settings
-        weights_uri = _weights_uri(settings.weights) if settings.weights else None
-        overrides = settings.overrides(code, weights_uri)
-        tool = cdk.Cdk(self.account, overrides=overrides, build=settings.build / "cdk", listen=self._heard)
+        tool = cdk.Cdk(self.account, build=settings.build / "cdk", listen=self._heard)
         fresh = not cdk.is_bootstrapped(self.account)
         started = time.monotonic()
         if fresh:
             tool.bootstrap()
-        tool.deploy()
+        tool.deploy(assembly=synthesis.result())
         self._display.say(f"cdk deploy --all: {time.monotonic() - started:.0f} s")
-        if settings.weights and weights_uri:
+        if settings.weights:
+            weights_uri = _weights_uri(settings.weights)
             target = S3Uri.parse(weights_uri).child(f"{settings.backbone}{settings.weights.suffix}")
             self.client("s3").upload_file(str(settings.weights), target.bucket, target.key)
         if fresh and (champion := self._state.load()):
@@ -183,11 +181,13 @@ def deployed(settings: RunSettings, display: Display, image: Path, *, keep: bool
         options = ["--image", str(image), "--max-instances", str(settings.max_instances)]
         options += [] if keep else ["--parent", str(os.getpid())]
         emulator = EmulatorProcess(settings.build, port=settings.port or 0, arguments=options)
-        emulator.start()
     try:
-        display.say(f"an emulated AWS account {'answers' if own else 'runs already'} at {emulator.endpoint}")
-        platform = Platform(settings, display, emulator)
-        platform.deploy(code_version(image))
+        with _synthesis(settings, code_version(image)) as synthesis:
+            if own:
+                emulator.start()
+            display.say(f"an emulated AWS account {'answers' if own else 'runs already'} at {emulator.endpoint}")
+            platform = Platform(settings, display, emulator)
+            platform.deploy(synthesis)
         yield platform
     except BaseException:
         keep = False
@@ -197,6 +197,25 @@ def deployed(settings: RunSettings, display: Display, image: Path, *, keep: bool
             emulator.detach()
         elif own:
             emulator.stop()
+
+
+@contextlib.contextmanager
+def _synthesis(settings: RunSettings, code: str) -> Iterator[Future[Path]]:
+    """The templates with the settings of this run, made while the account starts: that needs no account.
+
+    `code` names the version of the images' code.
+    """
+    weights_uri = _weights_uri(settings.weights) if settings.weights else None
+    tool = cdk.Cdk(
+        Account(environments.load(ENVIRONMENT), environment.without_account()),
+        overrides=settings.overrides(code, weights_uri),
+        build=settings.build / "cdk" / "synth",
+    )
+    with ThreadPoolExecutor(1) as threads:
+        try:
+            yield threads.submit(tool.synth)
+        finally:
+            tool.end()
 
 
 def running_emulator(build: Path) -> EmulatorProcess | None:

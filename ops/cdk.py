@@ -49,6 +49,8 @@ class Cdk:
         self.assembly = self.build / "cdk.out"
         self.log = self.build / "cdk.log"
         self._listen = listen or (lambda _line: None)
+        self._process: subprocess.Popen[str] | None = None
+        self._ended = False
         # Found on PATH and beside cdk.json: the CLI hands the words to a shell, where a folder's name may hold spaces.
         self._app = ["--app", f"{Path(sys.executable).name} app.py", "--output", str(self.assembly)]
         self._context = ["--context", f"env={self.environment}"]
@@ -67,19 +69,22 @@ class Cdk:
             options += ["--qualifier", qualifier, "--toolkit-stack-name", f"CDKToolkit-{qualifier}"]
         self.run("bootstrap", options, folder=self.build)  # not where cdk.json is: it would synthesize for nothing
 
-    def synth(self) -> None:
-        """Write the templates of all stacks into `assembly`. OpsError names a malformed setting."""
+    def synth(self) -> Path:
+        """Write the templates of all stacks into `assembly`, and return it. OpsError names a malformed setting."""
         self.run("synth", ["--quiet", *self._app, *self._context])
+        return self.assembly
 
-    def deploy(self, stacks: Sequence[str] = ()) -> dict[str, dict[str, str]]:
-        """Deploy the given kinds of stacks, or all; their outputs by stack name.
+    def deploy(self, stacks: Sequence[str] = (), assembly: Path | None = None) -> dict[str, dict[str, str]]:
+        """Deploy the given kinds of stacks, or all, from what `synth` wrote to `assembly`, or anew; their outputs by
+        stack name.
 
         CdkError with the reason and what to do.
         """
         outputs = self.build / "outputs.json"
         outputs.unlink(missing_ok=True)
         options = ["--require-approval", "never", "--progress", "events", "--concurrency", _CONCURRENCY]
-        self.run("deploy", [*self._named(stacks), *options, "--outputs-file", str(outputs), *self._app, *self._context])
+        app = ["--app", str(assembly)] if assembly else [*self._app, *self._context]
+        self.run("deploy", [*self._named(stacks), *options, "--outputs-file", str(outputs), *app])
         found: dict[str, dict[str, str]] = json.loads(outputs.read_text()) if outputs.exists() else {}
         return found
 
@@ -98,6 +103,12 @@ class Cdk:
         options = [*self._named(stacks), "--force", "--app", str(self.assembly)]
         self.run("destroy", options + (["--exclusively"] if stacks else []))
 
+    def end(self) -> None:
+        """End the command that another thread runs, which raises CdkError there; any later one ends at once."""
+        self._ended = True
+        if self._process:
+            _end(self._process)
+
     def _named(self, kinds: Sequence[str]) -> list[str]:
         names = [self.account.names.stack(kind) for kind in kinds]
         return names or ["--all"]
@@ -112,7 +123,10 @@ class Cdk:
             print(f"cdk {command} {' '.join(options)}", file=log)
             with _started(words, self._variables(node), folder) as process:
                 assert process.stdout is not None  # noqa: S101  # asked for with PIPE
+                self._process = process
                 try:
+                    if self._ended:
+                        _end(process)
                     for line in process.stdout:
                         lines.append(line.rstrip("\n"))
                         print(lines[-1], file=log, flush=True)
@@ -121,6 +135,8 @@ class Cdk:
                 except BaseException:
                     _end(process)
                     raise
+                finally:
+                    self._process = None
         output = "\n".join(lines)
         if status:
             raise CdkError(self._failure(command, status, output), output)

@@ -10,22 +10,30 @@ Preprocess would not come from the cache.
 import gzip
 import hashlib
 import json
-from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor, as_completed
+import multiprocessing
+import os
+import signal
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Executor, ProcessPoolExecutor, ThreadPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from botocore.exceptions import ClientError
+from botocore.handlers import add_expect_header
 
 from infra.names import SUCCESS_FILE
+from infra.settings import Settings
 from ops.account import Account
 from ops.errors import OpsError, code
 from ops.photos import photo_files
 
-_THREADS = 16
-_BATCH = 10_000  # files handed to the threads at a time: half a million at once would be a gigabyte
+_ALONE = 500  # files up to which one process sends them: others take half a second to start
+_THREADS = 16  # of one process, which waits for S3
+_PROCESSES, _THREADS_OF_SEVERAL = 4, 4
+_AT_ONCE = 50  # files that a process is given
+_BATCH = 10_000  # files handed over at a time: half a million at once would be a gigabyte
 _DELETE_AT_ONCE = 1000  # S3's limit
 _INDEX = "_uploads/{prefix}.json.gz"
 
@@ -77,7 +85,7 @@ def upload(
     """
     prefix = checked_prefix(prefix)
     files = photo_files(source, groups, listing)
-    return _Uploader(account.client("s3"), account.output("data", "RawBucket"), prefix).run(
+    return _Uploader(account, account.output("data", "RawBucket"), prefix).run(
         files, delete, start, progress or (lambda _done, _all: None)
     )
 
@@ -90,11 +98,65 @@ def checked_prefix(prefix: str) -> str:
     return clean
 
 
+@dataclass(frozen=True)
+class _File:
+    """A file, size and ETag of the object of its name (-1 and none without one), and what was uploaded before."""
+
+    name: str
+    path: Path
+    size: int
+    etag: str
+    known: _Known | None
+
+
+_Bring = Callable[[Sequence[_File]], list[_Known | None]]
+
+
+class _Sender:
+    """Sends files of one upload; one for all threads of a process."""
+
+    def __init__(self, account: Account, bucket: str, prefix: str):
+        self._s3 = account.client("s3")
+        # For each photo to ask first whether it may be sent takes as long as to send it.
+        self._s3.meta.events.unregister("before-call.s3.PutObject", add_expect_header)
+        self._bucket = bucket
+        self._prefix = prefix
+
+    def bring(self, files: Sequence[_File]) -> list[_Known | None]:
+        """Send each file unless the bucket holds it; what was sent."""
+        return [self.bring_one(file) for file in files]
+
+    def bring_one(self, file: _File) -> _Known | None:
+        content = file.path.read_bytes()
+        md5 = hashlib.md5(content, usedforsecurity=False).hexdigest()
+        # Without a KMS key the ETag is the MD5, so what other tools uploaded is recognised as well.
+        if file.size == len(content) and (file.etag == md5 or file.known == _Known(md5, file.etag)):
+            return None
+        answer = self._s3.put_object(Bucket=self._bucket, Key=f"{self._prefix}/{file.name}", Body=content)
+        return _Known(md5, _plain(answer["ETag"]))
+
+
+_here: tuple[_Sender, ThreadPoolExecutor]
+"""Of a process that sends."""
+
+
+def _start_process(settings: Settings, environ: dict[str, str], bucket: str, prefix: str) -> None:
+    global _here
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides what Ctrl-C means
+    _here = _Sender(Account(settings, environ), bucket, prefix), ThreadPoolExecutor(_THREADS_OF_SEVERAL)
+
+
+def _bring(files: Sequence[_File]) -> list[_Known | None]:
+    sender, threads = _here
+    return list(threads.map(sender.bring_one, files))
+
+
 class _Uploader:
     """One upload to one prefix."""
 
-    def __init__(self, s3: Any, bucket: str, prefix: str):
-        self.s3 = s3
+    def __init__(self, account: Account, bucket: str, prefix: str):
+        self.account = account
+        self.s3 = account.client("s3")
         self.bucket = bucket
         self.prefix = prefix
 
@@ -113,32 +175,48 @@ class _Uploader:
     def _send(
         self, files: dict[str, Path], stored: dict[str, tuple[int, str]], index: dict[str, _Known], progress: Progress
     ) -> int:
-        def bring(name: str, path: Path) -> _Known | None:
-            """Send the file unless the bucket holds it; what was sent."""
-            size, etag = stored.get(name, (-1, ""))
-            content = path.read_bytes()
-            md5 = hashlib.md5(content, usedforsecurity=False).hexdigest()
-            # Without a KMS key the ETag is the MD5, so what other tools uploaded is recognised as well.
-            if size == len(content) and (etag == md5 or index.get(name) == _Known(md5, etag)):
-                return None
-            answer = self.s3.put_object(Bucket=self.bucket, Key=f"{self.prefix}/{name}", Body=content)
-            return _Known(md5, _plain(answer["ETag"]))
-
-        sent = 0
-        names = list(files)
-        with ThreadPoolExecutor(_THREADS) as pool:
+        sent, names = 0, list(files)
+        with self._senders(len(names)) as (pool, bring, at_once):
             for first in range(0, len(names), _BATCH):
-                waiting = {pool.submit(bring, name, files[name]): name for name in names[first : first + _BATCH]}
+                batch = [
+                    _File(name, files[name], *stored.get(name, (-1, "")), index.get(name))
+                    for name in names[first : first + _BATCH]
+                ]
+                parts = [batch[start : start + at_once] for start in range(0, len(batch), at_once)]
+                waiting = {pool.submit(bring, part): part for part in parts}
+                done = first
                 try:
-                    for done, future in enumerate(as_completed(waiting), first + 1):
-                        if known := future.result():
-                            index[waiting[future]] = known
-                            sent += 1
+                    for future in as_completed(waiting):
+                        for file, known in zip(waiting[future], future.result(), strict=True):
+                            if known:
+                                index[file.name] = known
+                                sent += 1
+                        done += len(waiting[future])
                         progress(done, len(names))
                 except BaseException:
                     pool.shutdown(cancel_futures=True)
                     raise
         return sent
+
+    @contextmanager
+    def _senders(self, files: int) -> Iterator[tuple[Executor, _Bring, int]]:
+        """Who sends that many files: an executor, what it calls with some of them, and with how many at once."""
+        if files <= _ALONE:
+            with ThreadPoolExecutor(_THREADS) as pool:
+                yield pool, _Sender(self.account, self.bucket, self.prefix).bring, 1
+            return
+        # Threads of one process wait for Python's lock: signing and reading answers takes as long as S3 does.
+        context = multiprocessing.get_context("forkserver")
+        context.set_forkserver_preload(["ops.upload"])
+        processes = min(_PROCESSES, len(os.sched_getaffinity(0)))
+        place = (self.account.settings, dict(self.account.environ), self.bucket, self.prefix)
+        try:
+            with ProcessPoolExecutor(processes, context, _start_process, place) as pool:
+                yield pool, _bring, _AT_ONCE
+        except BrokenProcessPool as error:
+            raise OpsError(
+                "a process that sent files was killed, most likely for want of memory; upload again: it goes on from here"
+            ) from error
 
     def _stored(self) -> dict[str, tuple[int, str]]:
         """Size and ETag of the prefix's objects by name."""

@@ -43,3 +43,9 @@ def for_children(port: int, inherited: Mapping[str, str] | None = None) -> dict[
     given = os.environ if inherited is None else inherited
     kept = {name: value for name, value in given.items() if not name.startswith("AWS_") or name.startswith(_KEPT)}
     return {**kept, **variables(port)}
+
+
+def without_account() -> dict[str, str]:
+    """`for_children` for what needs no account: no address, no credentials, and nothing of a person's."""
+    account = ("AWS_ENDPOINT_URL", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
+    return {name: value for name, value in for_children(0).items() if name not in account}

@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import Any
 
 import psutil
-from hypercorn.asyncio import serve as serve_asgi
-from hypercorn.config import Config
+import uvicorn
+import uvloop
 
 from local.emulator import children, environment, versions
 from local.emulator.errors import EmulatorError
@@ -28,7 +28,7 @@ _LOCK = "emulator.lock"
 _TEMPORARY = "temporary"  # in the folder: code of Lambda functions, which ministack unpacks and leaves
 _PARENT_SECONDS = 1.0
 _READS = 64  # of photos at once; one that comes later makes a connection of its own
-_GRACE_SECONDS = 2.0  # for requests that are being answered when the end comes
+_GRACE_SECONDS = 2  # for requests that are being answered when the end comes
 
 _logger = logging.getLogger("tally.emulator")
 
@@ -59,7 +59,7 @@ def run(
             backend = make_backend(environment.endpoint_url(bound), put_event)
             bridges.install()
             resources.install(backend)
-            asyncio.run(_serve(listener, bound, folder, backend, parent))
+            uvloop.run(_serve(listener, bound, folder, backend, parent))
         finally:
             (folder / RUNNING).unlink(missing_ok=True)
             children.end(folder)
@@ -110,21 +110,38 @@ def _internet(port: int, folder: Path) -> Iterator[None]:
         yield
 
 
+class _Server(uvicorn.Server):
+    """One that leaves signals to the emulator: jobs end before it does, while S3 still answers."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
 async def _serve(listener: socket.socket, port: int, folder: Path, backend: Backend, parent: int | None) -> None:
     from ministack.app import app
 
-    config = Config()
-    config.bind = [f"fd://{os.dup(listener.fileno())}"]  # hypercorn closes what it is given
-    config.keep_alive_timeout = 75
-    config.graceful_timeout = _GRACE_SECONDS
-    config.loglevel = os.environ["LOG_LEVEL"]
+    gateway = Gateway(backend, app)
+    server = _Server(
+        uvicorn.Config(
+            gateway,
+            http="httptools",  # a run uploads thousands of photos
+            ws="none",
+            log_config=None,
+            log_level=os.environ["LOG_LEVEL"].lower(),
+            access_log=False,
+            date_header=False,  # ministack answers with one
+            server_header=False,
+            timeout_keep_alive=75,
+            timeout_graceful_shutdown=_GRACE_SECONDS,
+        )
+    )
     ending = asyncio.Event()
     loop = asyncio.get_running_loop()
     for name in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(name, ending.set)
-    gateway: Any = Gateway(backend, app)  # hypercorn's type of an application spells out every message
 
-    async def wait_for_end() -> None:
+    async def end() -> None:
         await ending.wait()
         gateway.end()
         (folder / RUNNING).unlink(missing_ok=True)
@@ -132,12 +149,12 @@ async def _serve(listener: socket.socket, port: int, folder: Path, backend: Back
             await loop.run_in_executor(None, backend.close)
         except Exception:
             _logger.exception("jobs or servers were not ended in order; they are killed")
+        server.should_exit = True
 
-    serving = asyncio.create_task(serve_asgi(gateway, config, shutdown_trigger=wait_for_end))
-    others = [asyncio.create_task(_announce(port, folder))]
+    others = [asyncio.create_task(end()), asyncio.create_task(_announce(port, folder))]
     if parent is not None:
         others.append(asyncio.create_task(_end_with(parent, ending)))
-    await serving
+    await server.serve([listener])
     for task in others:
         task.cancel()
 

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -68,6 +69,13 @@ def test_deploy_takes_all_stacks_of_the_environment_and_returns_their_outputs(cl
     assert f"--output {cli.folder}/build/cdk.out" in words
     assert cli.call["cwd"] == str(cdk.REPOSITORY)
     assert cli.lines == ["done"]
+
+
+def test_what_was_synthesized_before_is_deployed_as_it_is(cli: Cli, tmp_path: Path) -> None:
+    cli.cdk().deploy(assembly=tmp_path)
+    words = cli.call["argv"]
+    assert words[words.index("--app") + 1] == str(tmp_path)
+    assert not {"--context", "--output"} & set(words)
 
 
 def test_node_and_our_python_are_what_the_app_runs_on(cli: Cli) -> None:
@@ -138,6 +146,18 @@ def test_an_interrupt_ends_the_cli_and_what_it_started(cli: Cli) -> None:
         signal.signal(signal.SIGINT, before)
     alive = subprocess.run(["pgrep", "-f", str(cli.folder / "cdk.js")], capture_output=True, text=True)
     assert alive.stdout == ""
+
+
+def test_a_command_of_another_thread_can_be_ended(cli: Cli) -> None:
+    tool = cli.cdk(SLEEPS="1")
+    with ThreadPoolExecutor(1) as threads:
+        synthesis = threads.submit(tool.synth)
+        while not cli.lines:
+            time.sleep(0.05)
+        tool.end()
+        assert isinstance(synthesis.exception(timeout=20), CdkError)
+        late = threads.submit(tool.synth)
+        assert isinstance(late.exception(timeout=20), CdkError)
 
 
 def test_without_the_cli_the_command_that_installs_it_is_named(

@@ -153,6 +153,25 @@ def test_an_interrupted_upload_goes_on_where_it_was(account: Account, data_stack
     assert len(keys(account, data_stack)) == 5
 
 
+def test_many_files_are_sent_by_several_processes_and_what_fails_there_is_raised_here(
+    account: Account, data_stack: str, photos: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ops.upload._ALONE", 3)
+    monkeypatch.setattr("ops.upload._AT_ONCE", 2)
+    told: list[tuple[int, int]] = []
+    assert upload(account, photos, "photos", progress=lambda *done: told.append(done)).sent == 4
+    assert told == [(2, 4), (4, 4)]
+    assert len(keys(account, data_stack)) == 5
+    assert upload(account, photos, "photos").sent == 0
+    (photos / "bin-images" / "1.jpg").write_text("changed")
+    (photos / "metadata" / "2.json").unlink()
+    (photos / "metadata" / "2.json").symlink_to("/proc/self/mem")  # which cannot be read from its beginning
+    with pytest.raises(OSError, match="Input/output error"):
+        upload(account, photos, "photos")
+    (photos / "metadata" / "2.json").unlink()
+    assert upload(account, photos, "photos", delete=True).deleted == 1
+
+
 @pytest.mark.parametrize("prefix", ["", "/", "/photos", "a//b", "../a", "_uploads/a"])
 def test_a_prefix_that_cannot_be_used_is_named(account: Account, photos: Path, prefix: str) -> None:
     with pytest.raises(OpsError, match="cannot be used; write it like photos or deliveries/2026-11"):
