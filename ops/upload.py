@@ -215,7 +215,7 @@ class _Uploader:
                 yield pool, _bring, _AT_ONCE
         except BrokenProcessPool as error:
             raise OpsError(
-                "a process that sent files was killed, most likely for want of memory; upload again: it goes on from here"
+                "a process that sends files was killed, most likely for want of memory: upload again to go on from here"
             ) from error
 
     def _stored(self) -> dict[str, tuple[int, str]]:
