@@ -14,9 +14,8 @@ from typing import Any
 from urllib.parse import unquote
 
 import boto3
+import uvicorn
 from botocore.config import Config
-from hypercorn.asyncio import serve
-from hypercorn.config import Config as ServerConfig
 from moto.server import DomainDispatcherApplication, create_backend_app
 from werkzeug.test import Client
 from werkzeug.wrappers import Response
@@ -163,26 +162,18 @@ class Account:
 
 
 class _Server:
-    """hypercorn in a thread."""
+    """uvicorn in a thread."""
 
     def __init__(self, application: Any, port: int):
-        config = ServerConfig()
-        config.bind = [f"127.0.0.1:{port}"]
-        config.loglevel = "ERROR"
-        config.graceful_timeout = 1.0
-        self._loop = asyncio.new_event_loop()
-        self._stop = asyncio.Event()
-        self._thread = threading.Thread(target=self._run, args=(application, config), daemon=True)
+        config = uvicorn.Config(application, port=port, ws="none", log_level="error", timeout_graceful_shutdown=1)
+        self._server = uvicorn.Server(config)
+        self._thread = threading.Thread(target=self._server.run, daemon=True)
         self._thread.start()
         until(lambda: _answers(port))
 
     def close(self) -> None:
-        self._loop.call_soon_threadsafe(self._stop.set)
+        self._server.should_exit = True
         self._thread.join()
-
-    def _run(self, application: Any, config: ServerConfig) -> None:
-        with asyncio.Runner(loop_factory=lambda: self._loop) as runner:
-            runner.run(serve(application, config, shutdown_trigger=self._stop.wait))
 
 
 def _answers(port: int) -> bool:
