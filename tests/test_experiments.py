@@ -48,6 +48,7 @@ def inputs(folder: Path, backbone: str) -> list[object]:
     return ["--shards", folder, "--weights", folder / "weights.pth", "--results", folder / "rows.jsonl"]
 
 
+@pytest.mark.e2e
 def test_a_trial_is_a_command_that_prints_its_progress_and_adds_a_row(tmp_path: Path) -> None:
     recipe = ["backbone=squeezenet1_1", "image_size=32", "epochs=2", "batch_size=8"]
     words = ["-m", "experiments.trial", *inputs(tmp_path, "squeezenet1_1"), "--name", "tiny", "--cutmix", "1", *recipe]

@@ -178,6 +178,7 @@ def test_a_window_that_others_disturb_is_offered_again(tmp_path: Path, monkeypat
     assert len(windows) == 5, "once, for it was carried all the same"
 
 
+@pytest.mark.e2e
 def test_our_own_server_carries_a_rate_and_not_much_more(tmp_path: Path) -> None:
     write_model(tmp_path / "artifact" / "model")
     (tmp_path / "photos").mkdir()

@@ -23,6 +23,7 @@ def test_every_side_gives_the_same_answers(tmp_path: Path) -> None:
     assert all(figure["photos_per_second"] > 0 for figure in found.values())
 
 
+@pytest.mark.e2e
 def test_a_split_and_a_model_are_made(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

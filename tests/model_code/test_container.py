@@ -114,6 +114,7 @@ def test_an_unwritable_model_directory_is_named(tmp_path: Path) -> None:
     assert (tmp_path / "output" / "failure").read_text().startswith(f"model directory '{tmp_path / 'model'}' cannot be")
 
 
+@pytest.mark.e2e
 def test_a_full_disk_fails_the_job_by_the_name_of_the_file(tmp_path: Path) -> None:
     make_channels(tmp_path)
     configure(tmp_path, epochs=1)
@@ -127,6 +128,7 @@ def test_a_full_disk_fails_the_job_by_the_name_of_the_file(tmp_path: Path) -> No
     assert not (tmp_path / "checkpoints" / "last.pt").exists(), "half a checkpoint is none"
 
 
+@pytest.mark.e2e
 def test_a_stop_that_cannot_leave_a_checkpoint_is_a_failure(tmp_path: Path) -> None:
     make_channels(tmp_path)
     configure(tmp_path, epochs=500)

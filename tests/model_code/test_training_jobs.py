@@ -78,6 +78,7 @@ def test_a_job_writes_the_whole_model_directory_and_its_onnx_answers_for_any_bat
     assert "<b>fp32 serves</b>: not tried: 30 validation photos" in page
 
 
+@pytest.mark.e2e
 def test_two_ranks_give_the_losses_of_one_with_the_same_global_batch(tmp_path: Path) -> None:
     alone = tmp_path / "alone"
     make_channels(alone)
@@ -172,6 +173,7 @@ def test_sigterm_amid_an_epoch_then_resume_equals_the_uninterrupted_run(tmp_path
     np.testing.assert_allclose(losses(broken[0]), losses(whole[0]), rtol=1e-9 if hosts == 1 else TOLERANCE)
 
 
+@pytest.mark.e2e
 def test_a_rank_that_raises_fails_every_host_soon_and_leaves_its_own_traceback(tmp_path: Path) -> None:
     roots = two_hosts(tmp_path, **TRIAL)
     photos = prepared(64, 1)
