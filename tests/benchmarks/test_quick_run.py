@@ -51,7 +51,7 @@ def test_our_server_answers_alike_in_all_rounds(out: Path) -> None:
     assert len(Counter(ours["counts"])) > 1, "servers that prepare photos otherwise could not be told apart"
     assert min(ours["rates"]["4"]) > 5
     assert 20 < ours["memory"][0] < 500
-    (photos,) = (out / "serving").glob("photos-*")
+    photos = min((out / "serving").glob("photos-*"))  # those of capacity are there, too
     assert photos_per_second(out / "serving" / BACKBONE, photos, 0.5, 1) > 5
 
 
