@@ -45,7 +45,7 @@ def test_every_part_writes_its_tables(out: Path, part: str) -> None:
         assert found(out, table)["machine"]["cpus"] == len(os.sched_getaffinity(0))
 
 
-def test_our_server_answers_alike_in_all_rounds(out: Path) -> None:
+def test_our_server_counts_every_photo(out: Path) -> None:
     ours = found(out, f"serving_{BACKBONE}")["entries"]["Tally"]
     assert (ours["failed"], ours["agreement"], len(ours["start"])) == (0, 1.0, 1)
     assert len(Counter(ours["counts"])) > 1, "servers that prepare photos otherwise could not be told apart"
