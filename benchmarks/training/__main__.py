@@ -27,7 +27,7 @@ from benchmarks.options import at_least
 from benchmarks.outcome import publish
 
 Figure = dict[str, Any]
-_QUICK = {"rounds": 1, "seconds": 1.0, "photos": 200}
+_QUICK = {"rounds": 1, "seconds": 0.5, "photos": 100}
 
 
 def main(arguments: list[str] | None = None) -> int:
