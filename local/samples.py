@@ -13,8 +13,6 @@ from local.display import Display
 from local.errors import LocalError
 from local.settings import REPOSITORY, RunSettings
 
-_PRIORITY = 10  # below the deployment, which takes longer and which all else waits for
-
 
 @contextlib.contextmanager
 def sample_photos(settings: RunSettings, display: Display) -> Iterator[Callable[[], Path]]:
@@ -39,8 +37,6 @@ def sample_photos(settings: RunSettings, display: Display) -> Iterator[Callable[
         text=True,
         start_new_session=True,  # so that its workers end with it
     ) as process:
-        with contextlib.suppress(ProcessLookupError):
-            os.setpriority(os.PRIO_PROCESS, process.pid, _PRIORITY)
 
         def drawn() -> Path:
             _, said = process.communicate()
