@@ -13,6 +13,7 @@ from tally.container import train, write_failure
 from tally.errors import TallyError
 from tally.paths import MlPaths
 from tally.privileges import drop_privileges
+from tally.process import lasting_imports, leave
 
 
 def _train(argv: list[str], paths: MlPaths) -> int:
@@ -25,21 +26,24 @@ def _train(argv: list[str], paths: MlPaths) -> int:
 def _serve(argv: list[str], paths: MlPaths) -> int:
     if argv:
         raise TallyError(f"serve takes no arguments but got {argv}; environment variables have its settings")
-    from tally.server import serve
+    with lasting_imports():
+        from tally.server import serve
 
     serve(paths)
     return 0
 
 
 def _preprocess(argv: list[str], paths: MlPaths) -> int:
-    from tally.data.preprocess import main
+    with lasting_imports():
+        from tally.data.preprocess import main
 
     main(argv, paths)
     return 0
 
 
 def _evaluate(argv: list[str], paths: MlPaths) -> int:
-    from tally.evaluation import main
+    with lasting_imports():
+        from tally.evaluation import main
 
     main(argv, paths)
     return 0
@@ -91,4 +95,4 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    leave(main())

@@ -17,6 +17,7 @@ from typing import Any
 from tally.cpus import usable_cpus
 from tally.errors import TallyError
 from tally.paths import MlPaths
+from tally.settings import TrainingSettings
 
 STOPPED = 128 + signal.SIGTERM  # the exit code of a run that was asked to stop and can be resumed
 _PORT = 29500
@@ -61,7 +62,8 @@ class Cluster:
 def train(paths: MlPaths) -> int:
     """Run the training job of this host; return the exit code. TallyError tells why it failed."""
     cluster = Cluster.read(paths.config / "resourceconfig.json")
-    processes = _processes(paths.config / "hyperparameters.json")
+    # What is wrong with them is said before a rank is started, which takes seconds.
+    processes = TrainingSettings.read(paths.hyperparameters).processes or _gpus() or 1
     error_file = paths.output_data.parent / "rank-error.json"
     error_file.parent.mkdir(parents=True, exist_ok=True)
     error_file.unlink(missing_ok=True)
@@ -89,27 +91,22 @@ def train(paths: MlPaths) -> int:
     return 0
 
 
-def _processes(hyperparameters: Path) -> int:
-    """Ranks on this host: what the job asks for, else one a GPU, else one."""
-    try:
-        asked = int(str(json.loads(hyperparameters.read_text(encoding="utf-8")).get("processes", 0)).strip('"'))
-    except (OSError, ValueError, AttributeError):
-        asked = 0  # a bad file is reported by the rank, with its name
-    return asked or len(list(Path("/dev").glob("nvidia[0-9]*"))) or 1
+def _gpus() -> int:
+    return len(list(Path("/dev").glob("nvidia[0-9]*")))
 
 
 def _command(cluster: Cluster, processes: int) -> list[str]:
     """A plain process where that is enough: torchrun costs seconds and memory."""
     if len(cluster.hosts) * processes == 1:
-        return [sys.executable, "-m", "tally.training"]
+        return [sys.executable, "-m", "tally.rank"]
     return [
-        *(sys.executable, "-m", "torch.distributed.run"),
+        *(sys.executable, "-m", "tally.torchrun"),
         f"--nnodes={len(cluster.hosts)}",
         f"--node-rank={cluster.index}",
         f"--nproc-per-node={processes}",
         f"--master-addr={os.environ.get('MASTER_ADDR', cluster.hosts[0])}",
         f"--master-port={os.environ.get('MASTER_PORT', _PORT)}",
-        *("-m", "tally.training"),
+        *("-m", "tally.rank"),
     ]
 
 

@@ -21,8 +21,13 @@ class MlPaths:
     # Training jobs
     @property
     def config(self) -> Path:
-        """hyperparameters.json, resourceconfig.json, inputdataconfig.json."""
+        """What a training job is told: hyperparameters.json, resourceconfig.json, inputdataconfig.json."""
         return self.root / "input" / "config"
+
+    @property
+    def hyperparameters(self) -> Path:
+        """Settings of a training job."""
+        return self.config / "hyperparameters.json"
 
     def channel(self, name: str) -> Path:
         """One input channel of a training job, for example `train`."""

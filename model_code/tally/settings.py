@@ -9,6 +9,7 @@ import difflib
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -93,8 +94,19 @@ class TrainingSettings:
             raise _wrong("warmup_epochs", self.warmup_epochs, f"at most epochs={self.epochs}")
 
     @classmethod
+    def read(cls, file: Path) -> "TrainingSettings":
+        """Read `hyperparameters.json`; TallyError when it is missing, not JSON, or something in it is wrong."""
+        try:
+            values: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            raise TallyError(
+                f"hyperparameters '{file}' cannot be read ({error}); start this as a training job"
+            ) from error
+        return cls.from_hyperparameters(values)
+
+    @classmethod
     def from_hyperparameters(cls, hyperparameters: Mapping[str, Any]) -> "TrainingSettings":
-        """Read `hyperparameters.json`; TallyError names the key, the bad value and what is allowed."""
+        """Settings from what SageMaker passes; TallyError names the key, the bad value and what is allowed."""
         fields = {field.name: field for field in dataclasses.fields(cls)}
         values: dict[str, Any] = {"trial": _TRIAL_MARK in hyperparameters}
         for key, raw in hyperparameters.items():

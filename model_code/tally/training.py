@@ -1,8 +1,4 @@
-"""One rank of a training job. `tally.container` starts it; by hand, on a prepared tree:
-
-TALLY_ML_ROOT=/tmp/job python -m tally.training                                   # one process
-TALLY_ML_ROOT=/tmp/job torchrun --nproc-per-node=2 -m tally.training              # DDP
-"""
+"""What a rank of a training job does, from its hyperparameters to the model directory. `tally.rank` is its process."""
 
 import json
 import os
@@ -35,21 +31,11 @@ from tally.training_record import print_diagnosis, training_record, write_traini
 from tally.trials import TRIAL_FILE, TrialRecord, read_trials
 
 
-def read_settings(paths: MlPaths) -> TrainingSettings:
-    """Read `hyperparameters.json`; TallyError when it is missing or not JSON."""
-    file = paths.config / "hyperparameters.json"
-    try:
-        values: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise TallyError(f"hyperparameters '{file}' cannot be read ({error}); start this as a training job") from error
-    return TrainingSettings.from_hyperparameters(values)
-
-
 def run_rank(paths: MlPaths) -> int:
     """Train as one rank; rank 0 reports and exports. Returns the exit code: 0, or STOPPED after SIGTERM."""
     stop = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: stop.set())
-    settings = read_settings(paths)
+    settings = TrainingSettings.read(paths.hyperparameters)
     train, validation = Split.open(paths.channel("train")), Split.open(paths.channel("validation"))
     with join_ranks() as ranks:
         job = _Job(paths, settings, ranks, train, validation, stop)
@@ -275,7 +261,3 @@ def main() -> None:
         # The interpreter would wait for loader workers; the checkpoint is written and synced.
         sys.stdout.flush()
         os._exit(code)
-
-
-if __name__ == "__main__":
-    main()

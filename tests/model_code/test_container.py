@@ -61,7 +61,6 @@ def test_hosts_are_ranked_by_name_wherever_the_list_is_read(tmp_path: Path) -> N
         ({"backbone": "resnet19"}, "backbone 'resnet19' is not a classifier of torchvision"),
         ({"batch_size": 1000}, "the train split has 64 photos, fewer than batch_size=1000"),
         ({"weights": "pretrained"}, "no pretrained weights for backbone 'squeezenet1_1'"),
-        ({"lr": "quick"}, "hyperparameter 'lr' is 'quick'"),
     ],
     ids=lambda value: str(value)[:30],
 )
@@ -74,6 +73,14 @@ def test_what_a_person_can_mend_is_the_failure_reason_without_a_traceback(
         codes, _ = job.finish()
     assert codes == [1]
     assert (tmp_path / "output" / "failure").read_text().startswith(message)
+
+
+def test_wrong_settings_are_told_before_a_rank_is_started(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    configure(tmp_path, lr="quick")
+    monkeypatch.setenv("TALLY_ML_ROOT", str(tmp_path))
+    monkeypatch.setattr(sys, "executable", str(tmp_path / "there is no such program"))
+    assert main(["train"]) == 1
+    assert (tmp_path / "output" / "failure").read_text().startswith("hyperparameter 'lr' is 'quick'")
 
 
 @pytest.mark.e2e
