@@ -8,6 +8,7 @@ import re
 import sys
 import unicodedata
 from functools import cache
+from itertools import groupby
 from typing import Any
 
 from botocore.model import ServiceModel, Shape, ShapeResolver
@@ -59,20 +60,18 @@ def pattern(text: str) -> re.Pattern[str]:
     """Compile a Java pattern of the API model; a value must match it as a whole."""
     text = re.sub(r"\$\{\d+,\d+\}$", "", text)  # CustomerMetadataMap ends in `${1,128}`: a length, given as max too
     text = text.replace(r"\p{Alnum}", "a-zA-Z0-9")
-    return re.compile(re.sub(r"\\p\{(\w)\}", lambda match: _category(match[1]), text))
+    return re.compile(re.sub(r"\\p\{(\w)\}", lambda match: _categories()[match[1]], text))
 
 
 @cache
-def _category(major: str) -> str:
-    """Characters of a Unicode major category (`L`, `N`, ...), as the inside of a character class."""
-    codes = [code for code in range(sys.maxunicode + 1) if unicodedata.category(chr(code))[0] == major]
-    ranges: list[list[int]] = []
-    for code in codes:
-        if ranges and ranges[-1][1] == code - 1:
-            ranges[-1][1] = code
-        else:
-            ranges.append([code, code])
-    return "".join(f"\\U{low:08x}-\\U{high:08x}" for low, high in ranges)
+def _categories() -> dict[str, str]:
+    """By Unicode major category (`L`, `N`, ...) its characters, as the inside of a character class."""
+    found: dict[str, str] = {}
+    end = 0
+    for major, run in groupby(unicodedata.category(chr(code))[0] for code in range(sys.maxunicode + 1)):
+        start, end = end, end + sum(1 for _ in run)
+        found[major] = found.get(major, "") + f"\\U{start:08x}-\\U{end - 1:08x}"
+    return found
 
 
 @cache
