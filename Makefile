@@ -8,6 +8,9 @@
 	lint format definition picture reference snapshot requirements clean \
 	policy bootstrap deploy diff upload start watch runs stop packages approve rollback predict status destroy
 
+# Some machines set it; every one of hundreds of processes would then compile 30 MB of the CDK or a part of torch anew.
+unexport PYTHONDONTWRITEBYTECODE
+
 PYTHON ?= python3
 UV_VERSION := 0.13.8
 BIN := .venv/bin

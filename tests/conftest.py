@@ -1,9 +1,14 @@
 """What all tests share: the order of the suite, how many run at once, and one emulated AWS for tests of parts."""
 
+import gc
 import os
 from collections.abc import Iterator
 
 import pytest
+
+# What is imported for the tests stays: until all are found there is no garbage, and looking for it took as long as the
+# rest.
+gc.disable()
 
 if "PYTEST_XDIST_WORKER" in os.environ:
     # Before torch is imported. Workers are as many as CPUs; threads of several of them wait for each other at every
@@ -22,6 +27,15 @@ def pytest_xdist_auto_num_workers() -> int:
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: LONGEST.index(item.path.name) if item.path.name in LONGEST else len(LONGEST))
+
+
+def pytest_collection_finish() -> None:
+    gc.freeze()
+    gc.enable()
+
+
+def pytest_sessionfinish() -> None:
+    gc.unfreeze()  # some libraries print what they think has leaked
 
 
 @pytest.fixture(scope="session")
