@@ -134,7 +134,8 @@ def _draw_shadows(canvas: Image.Image, places: Sequence[tuple[float, float, floa
         left, top, reach = (x + 8) / step, (y + 12) / step, size / step
         draw.ellipse((left - reach, top - reach * 0.8, left + reach, top + reach * 0.9), fill=110)
     mask = shadow.filter(ImageFilter.BoxBlur(1)).resize(canvas.size, Image.Resampling.BILINEAR)
-    canvas.paste((30, 24, 16), mask=mask)
+    if box := mask.getbbox():  # blending is the dearest step of all
+        canvas.paste((30, 24, 16), box, mask.crop(box))
 
 
 def _corners(item: Item, centre: Point, outline: Sequence[Point]) -> list[Point]:
@@ -221,7 +222,11 @@ def _draw_front(canvas: Image.Image, scene: Bin, random: np.random.Generator) ->
         pixels.rectangle((0, top, 0, top + 0.14 * height), fill=40)
         for line in np.arange(top, top + 0.14 * height, 8):
             pixels.rectangle((0, line, 0, line + 2), fill=105)
-    canvas.paste((214, 206, 196), mask=veil.resize(canvas.size, Image.Resampling.NEAREST))
+    rows = np.flatnonzero(np.asarray(veil))
+    for band in np.split(rows, np.flatnonzero(np.diff(rows) > 1) + 1):
+        top, bottom = int(band[0]), int(band[-1]) + 1
+        mask = veil.crop((0, top, 1, bottom)).resize((width, bottom - top), Image.Resampling.NEAREST)
+        canvas.paste((214, 206, 196), (0, top), mask)
     draw = ImageDraw.Draw(canvas)
     yellow = _shade((214, 186, 92), random.uniform(0.95, 1.05))
     rim = scene.rim * _SCALE
@@ -236,12 +241,13 @@ def _draw_front(canvas: Image.Image, scene: Bin, random: np.random.Generator) ->
 def _expose(image: Image.Image, scene: Bin, random: np.random.Generator) -> bytes:
     if random.random() < 0.15:
         image = image.filter(ImageFilter.GaussianBlur(float(random.uniform(0.5, 1.1))))
-    pixels = np.asarray(image, dtype=np.float32)
-    fall = np.linspace(1.06, 0.9, pixels.shape[0], dtype=np.float32)[:, None, None]
-    noise = random.standard_normal(pixels.shape[:2], dtype=np.float32)[..., None] * 5
-    exposed = pixels * fall * np.float32(scene.light * random.uniform(0.94, 1.06)) + noise
+    exposed = np.array(image, dtype=np.float32)
+    exposed *= np.linspace(1.06, 0.9, exposed.shape[0], dtype=np.float32)[:, None, None]
+    noise = random.standard_normal(exposed.shape[:2], dtype=np.float32)[..., None] * 5
+    exposed *= np.float32(scene.light * random.uniform(0.94, 1.06))
+    exposed += noise
     photo = io.BytesIO()
-    Image.fromarray(exposed.clip(0, 255).astype(np.uint8)).save(photo, "JPEG", quality=85)
+    Image.fromarray(exposed.clip(0, 255, out=exposed).astype(np.uint8)).save(photo, "JPEG", quality=85)
     return photo.getvalue()
 
 
