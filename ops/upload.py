@@ -118,7 +118,7 @@ class _Sender:
     def __init__(self, account: Account, bucket: str, prefix: str):
         self._s3 = account.client("s3")
         # For each photo to ask first whether it may be sent takes as long as to send it.
-        self._s3.meta.events.unregister("before-call.s3.PutObject", add_expect_header)
+        self._s3.meta.events.unregister("before-call.s3", add_expect_header)
         self._bucket = bucket
         self._prefix = prefix
 

@@ -63,6 +63,16 @@ def test_the_first_upload_sends_everything_and_success_last(account: Account, da
     assert sent[-1] == "photos/_SUCCESS"
 
 
+@pytest.mark.usefixtures("data_stack")
+def test_no_photo_waits_for_leave_to_be_sent(account: Account, photos: Path) -> None:
+    asked: list[bool] = []
+    account.client("s3").meta.events.register(
+        "before-send.s3.PutObject", lambda request, **_: asked.append("Expect" in request.headers)
+    )
+    upload(account, photos, "photos/")
+    assert set(asked) == {False}
+
+
 @pytest.mark.usefixtures("kms")
 def test_with_opaque_etags_unchanged_files_keep_theirs(account: Account, data_stack: str, photos: Path) -> None:
     upload(account, photos, "photos")
