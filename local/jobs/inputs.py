@@ -5,6 +5,7 @@ memory are taken from there. Copies are read-only, so that no job can change wha
 """
 
 import contextlib
+import os
 import shutil
 import tempfile
 import threading
@@ -12,7 +13,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from local.errors import StepError
 from local.files import digest
@@ -95,23 +96,43 @@ class Inputs:
             if not folder.is_dir():
                 self._folder.mkdir(parents=True, exist_ok=True)
                 partial = Path(tempfile.mkdtemp(dir=self._folder, prefix=".partial-"))
-                with ThreadPoolExecutor(_THREADS) as pool:
-                    list(pool.map(lambda item: self._fetch_one(item, partial / item.name), objects))
+                self._fill(partial, objects)
                 partial.rename(folder)
         return folder
 
+    def _fill(self, folder: Path, objects: list[S3Object]) -> None:
+        for parent in {(folder / item.name).parent for item in objects}:
+            parent.mkdir(parents=True, exist_ok=True)
+
+        def fetch(some: list[S3Object]) -> None:
+            for item in some:
+                self._fetch_one(item, folder / item.name)
+
+        # A part for each thread: to hand over one small file at a time costs more than to write it.
+        with ThreadPoolExecutor(_THREADS) as pool:
+            list(pool.map(fetch, (objects[first::_THREADS] for first in range(_THREADS))))
+
     def _fetch_one(self, item: S3Object, target: Path) -> None:
-        target.parent.mkdir(parents=True, exist_ok=True)
         if (content := self._read(item.bucket, item.key, item.etag)) is not None:
-            target.write_bytes(content)
-        else:
-            # One request each, where download_file makes two: this is what a job with many photos waits for.
-            body = self._s3.get_object(Bucket=item.bucket, Key=item.key)["Body"]
-            with contextlib.closing(body), target.open("wb") as file:
-                shutil.copyfileobj(body, file, _CHUNK)
-        if target.stat().st_size != item.size:
-            raise StepError(
-                f"s3://{item.bucket}/{item.key} should have {item.size} bytes and has {target.stat().st_size}: "
-                "it was replaced while the job was reading it; start the run again"
-            )
-        target.chmod(0o444)
+            with _new(target) as file:
+                file.write(content)
+            _check(item, len(content))
+            return
+        # One request each, where download_file makes two: this is what a job with many photos waits for.
+        body = self._s3.get_object(Bucket=item.bucket, Key=item.key)["Body"]
+        with contextlib.closing(body), _new(target) as file:
+            shutil.copyfileobj(body, file, _CHUNK)
+            _check(item, file.tell())
+
+
+def _new(target: Path) -> IO[bytes]:
+    """A file to write now and never again."""
+    return open(target, "xb", opener=lambda path, flags: os.open(path, flags, 0o444))
+
+
+def _check(item: S3Object, size: int) -> None:
+    if size != item.size:
+        raise StepError(
+            f"s3://{item.bucket}/{item.key} should have {item.size} bytes and has {size}: "
+            "it was replaced while the job was reading it; start the run again"
+        )
