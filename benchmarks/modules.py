@@ -4,7 +4,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from benchmarks.errors import BenchError
@@ -19,13 +19,16 @@ def environment() -> dict[str, str]:
     return {**os.environ, "PYTHONPATH": f"{ROOT / 'model_code'}{os.pathsep}{ROOT}"}
 
 
-def run_module(name: str, *words: str, seconds: float = 0.0) -> str:
-    """What a module of ours prints that is expected to take about `seconds`; BenchError with what went wrong."""
+def run_module(name: str, *words: str, seconds: float = 0.0, variables: Mapping[str, str] | None = None) -> str:
+    """What a module of ours prints that is expected to take about `seconds`; BenchError with what went wrong.
+
+    `variables` are put into its environment.
+    """
     try:
         done = subprocess.run(
-            [sys.executable, "-m", name, *words],
+            [sys.executable, "-m", "benchmarks.child", name, *words],
             cwd=ROOT,
-            env=environment(),
+            env={**environment(), **(variables or {})},
             capture_output=True,
             text=True,
             check=False,

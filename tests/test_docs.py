@@ -25,10 +25,23 @@ VARIABLES = {  # by their list in the Makefile, which may go on in further lines
 MAKE_VARIABLES = set.union(*VARIABLES.values()) | {"SHUFFLE_LABELS", "SHARE", "QUICK", "BUILD", "PYTHON"}
 
 
+# As `python -m` does, but for the garbage collector: some of the modules import torch.
+RUN = """
+import gc, os, runpy, sys
+gc.disable()
+del sys.argv[0]
+try:
+    runpy.run_module(sys.argv[0], run_name="__main__", alter_sys=True)
+except SystemExit as end:
+    sys.stdout.flush()
+    os._exit(end.code or 0)
+"""
+
+
 @cache
 def help_text(module: str, *command: str, path: str = "") -> str:
     return subprocess.run(
-        [sys.executable, "-m", module, *command, "--help"],
+        [sys.executable, "-c", RUN, module, *command, "--help"],
         cwd=ROOT, env=os.environ | {"PYTHONPATH": path}, capture_output=True, text=True, check=True,
     ).stdout  # fmt: skip
 

@@ -40,9 +40,11 @@ def main(arguments: list[str] | None = None) -> int:
     say, here = progress(time.monotonic()), machine.describe()
     try:
         say(f"{options.backbone}, {options.photos} photos")
-        folder = options.out / "evaluation" / f"{options.backbone}-{options.image_size}-{options.photos}"
-        words = ["--folder", folder, "--backbone", options.backbone, "--image-size", options.image_size]
-        words += ["--photos", options.photos, *(("--data", options.data.resolve()) if options.data else ())]
+        out = options.out.resolve()
+        folder = out / "evaluation" / f"{options.backbone}-{options.image_size}-{options.photos}"
+        words = ["--folder", folder, "--models", out / "models", "--photos", options.photos]
+        words += ["--backbone", options.backbone, "--image-size", options.image_size]
+        words += ["--data", options.data.resolve()] if options.data else []
         made = json.loads(run_module("benchmarks.evaluation.prepare", *map(str, words)))
         found = in_turns({kind: _side(kind, made, say) for kind in KINDS}, options.rounds)
     except BenchError as error:

@@ -1,6 +1,6 @@
 """Writes a test split and a model to score on it. Prints where, as JSON.
 
-PYTHONPATH=model_code python -m benchmarks.evaluation.prepare --folder FOLDER --backbone mobilenet_v2
+PYTHONPATH=model_code python -m benchmarks.evaluation.prepare --folder FOLDER --models MODELS --backbone mobilenet_v2
 """
 
 import json
@@ -18,7 +18,8 @@ from tally.errors import TallyError
 def main() -> int:
     """The command: 1 after a line that says what is wrong."""
     parser = ArgumentParser(prog="python -m benchmarks.evaluation.prepare", description=__doc__)
-    parser.add_argument("--folder", required=True, type=Path)
+    parser.add_argument("--folder", required=True, type=Path, help="for photos")
+    parser.add_argument("--models", required=True, type=Path, help="folder of models, where this one may be already")
     parser.add_argument("--backbone", required=True)
     parser.add_argument("--image-size", type=int, default=160)
     parser.add_argument("--data", type=Path, help="a folder of JPEG files; drawn photos without")
@@ -27,7 +28,7 @@ def main() -> int:
     try:
         photos = read_photos(options.data, options.photos) if options.data else drawn_photos(options.photos)
         write(options.folder, photos, options.image_size)
-        model = make_artifact(options.folder, photos, options.backbone, options.image_size, None) / "model"
+        model = make_artifact(options.models, photos, options.backbone, options.image_size, None) / "model"
     except (BenchError, TallyError, OSError) as error:
         print(error, file=sys.stderr)
         return 1

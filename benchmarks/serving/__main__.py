@@ -116,10 +116,10 @@ def _wanted(servers: str | None) -> set[str]:
 
 
 def _prepared(options: Namespace, say: Say) -> tuple[Bench, dict[str, Any]]:
-    """Photos and artifact, made anew: both take seconds. And the sizes of the photos."""
+    """Photos and artifact, and the sizes of the photos."""
     folder = (options.out / "serving").resolve()
-    words = ["--folder", folder, "--backbone", options.backbone, "--image-size", options.image_size]
-    words += ["--photos", options.photos]
+    words = ["--folder", folder, "--models", (options.out / "models").resolve(), "--photos", options.photos]
+    words += ["--backbone", options.backbone, "--image-size", options.image_size]
     for name in ("data", "weights"):
         if getattr(options, name) is not None:
             words += [f"--{name}", getattr(options, name).resolve()]

@@ -15,6 +15,8 @@ import torch
 from torch import Tensor, nn
 
 from benchmarks.errors import BenchError
+from benchmarks.modules import ROOT
+from local.platform import code_version
 from tally.calibration import Calibration
 from tally.data.shard_writer import Prepared, write_split
 from tally.data.shards import Split
@@ -27,8 +29,25 @@ _SEEN = 64  # photos that the network is fitted to
 _NO_CALIBRATION = Calibration((1.0,) * 5, (0.0,) * 5, ((0.0, 0.0), (1.0, 1.0)), 1.0, 0.0, 0.0, 0.0)
 
 
-def make_artifact(folder: Path, photos: Sequence[bytes], backbone: str, size: int, weights: Path | None) -> Path:
-    """Write `folder`/model, as a training job of `backbone` would leave it; return the folder."""
+def make_artifact(models: Path, photos: Sequence[bytes], backbone: str, size: int, weights: Path | None) -> Path:
+    """A folder below `models` whose folder `model` is as a training job of `backbone` would leave it.
+
+    What was made of the same photos, weights and code is not made again: an export takes a quarter of a minute.
+    """
+    digest = hashlib.sha256(f"{code_version(ROOT / 'model_code')} {torch.__version__}".encode())
+    for content in (Path(__file__).read_bytes(), weights.read_bytes() if weights else b"", *photos[:_SEEN]):
+        digest.update(hashlib.sha256(content).digest())
+    folder = models / f"{backbone}-{size}-{digest.hexdigest()[:12]}"
+    if not folder.is_dir():
+        models.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=models, prefix=".partial-") as scratch:
+            made = Path(scratch, "made")
+            _make(made, photos, backbone, size, weights)
+            made.rename(folder)
+    return folder
+
+
+def _make(folder: Path, photos: Sequence[bytes], backbone: str, size: int, weights: Path | None) -> None:
     torch.manual_seed(0)
     network = build_network(backbone, 0.0)
     check_size(network, size)
@@ -43,7 +62,6 @@ def make_artifact(folder: Path, photos: Sequence[bytes], backbone: str, size: in
     with tempfile.TemporaryDirectory() as scratch:
         split = _split(Path(scratch), photos[:8])
         export_model(folder / "model", network, settings, split, split, _NO_CALIBRATION)
-    return folder
 
 
 def _settle(network: PhotoNetwork, pixels: Tensor) -> None:

@@ -1,6 +1,6 @@
 """Writes the photos and the model that all servers of a run get. Prints where, as JSON.
 
-    PYTHONPATH=model_code python -m benchmarks.serving.prepare --folder FOLDER --backbone mobilenet_v2
+    PYTHONPATH=model_code python -m benchmarks.serving.prepare --folder FOLDER --models MODELS --backbone mobilenet_v2
 
 A process of its own: torch and ONNX Runtime, mapped by whoever measures, would be counted as shared with our server.
 """
@@ -20,7 +20,8 @@ from tally.errors import TallyError
 def main() -> int:
     """The command: 1 after a line that says what is wrong."""
     parser = ArgumentParser(prog="python -m benchmarks.serving.prepare", description=__doc__)
-    parser.add_argument("--folder", required=True, type=Path)
+    parser.add_argument("--folder", required=True, type=Path, help="for photos")
+    parser.add_argument("--models", required=True, type=Path, help="folder of models, where this one may be already")
     parser.add_argument("--backbone", required=True)
     parser.add_argument("--image-size", type=int, default=224)
     parser.add_argument("--weights", type=Path)
@@ -34,8 +35,7 @@ def main() -> int:
         photos.mkdir(parents=True, exist_ok=True)
         for number, photo in enumerate(content):
             (photos / f"{number:05d}.jpg").write_bytes(photo)
-        artifact = options.folder / options.backbone
-        make_artifact(artifact, content, options.backbone, options.image_size, options.weights)
+        artifact = make_artifact(options.models, content, options.backbone, options.image_size, options.weights)
     except (BenchError, TallyError, OSError) as error:
         print(error, file=sys.stderr)
         return 1

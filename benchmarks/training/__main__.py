@@ -15,7 +15,7 @@ import statistics
 import sys
 import time
 from argparse import ArgumentParser, Namespace, RawDescriptionHelpFormatter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +25,7 @@ from benchmarks.in_turns import in_turns, markdown, ratios, spread, times
 from benchmarks.modules import Say, progress, run_module
 from benchmarks.options import at_least
 from benchmarks.outcome import publish
+from tally.container import MALLOC
 
 Figure = dict[str, Any]
 _QUICK = {"rounds": 1, "seconds": 0.5, "photos": 100}
@@ -83,10 +84,13 @@ def _measure(options: Namespace, folder: str, say: Say) -> dict[str, dict[str, l
     """By comparison and side the figures of each round."""
     cpus = len(os.sched_getaffinity(0))
 
-    def side(module: str, *words: object, seconds: float = options.seconds) -> Callable[[], Figure]:
+    def side(
+        module: str, *words: object, seconds: float = options.seconds, variables: Mapping[str, str] | None = None
+    ) -> Callable[[], Figure]:
         def measured() -> Figure:
             common = ("--folder", folder, "--image-size", options.image_size)
-            said = run_module(f"benchmarks.training.{module}", *map(str, (*common, *words)), seconds=seconds)
+            name, given = f"benchmarks.training.{module}", map(str, (*common, *words))
+            said = run_module(name, *given, seconds=seconds, variables=variables)
             found: Figure = json.loads(said.splitlines()[-1])  # the trainer says before how far it is
             say(f"{module} {' '.join(map(str, words))}: {found['photos_per_second']:.0f} photos/s")
             return found
@@ -101,7 +105,10 @@ def _measure(options: Namespace, folder: str, say: Say) -> dict[str, dict[str, l
             for workers in (0, cpus)
             for kind in ("ours", "imagefolder")
         },
-        "step": {source: side("step", "--source", source, *network, *window) for source in ("shards", "memory")},
+        "step": {
+            source: side("step", "--source", source, *network, *window, variables=MALLOC)
+            for source in ("shards", "memory")
+        },
         "ranks": {
             f"{ranks} x {cpus // ranks}": side("ranks", "--processes", ranks, *network) for ranks in sorted({1, cpus})
         },

@@ -48,7 +48,7 @@ def test_a_wrong_option_is_named_at_once(tmp_path: Path, capsys: pytest.CaptureF
 
 def test_quick_changes_defaults_only() -> None:
     found = _options(["--quick", "--seconds", "3"])
-    assert (found.seconds, found.photos, found.starts) == (3.0, 50, 1)
+    assert (found.seconds, found.photos, found.starts) == (3.0, 100, 1)
 
 
 @pytest.fixture(scope="module")

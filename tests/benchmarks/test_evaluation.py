@@ -27,10 +27,18 @@ def test_every_side_gives_the_same_answers(tmp_path: Path) -> None:
 def test_a_split_and_a_model_are_made(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    words = ["--folder", str(tmp_path), "--backbone", "shufflenet_v2_x0_5", "--image-size", "64", "--photos", "64"]
-    monkeypatch.setattr("sys.argv", ["prepare", *words])
+    words = ["--folder", str(tmp_path), "--models", str(tmp_path / "models"), "--backbone", "shufflenet_v2_x0_5"]
+    monkeypatch.setattr("sys.argv", ["prepare", *words, "--image-size", "64", "--photos", "64"])
     assert prepare.main() == 0
     made = json.loads(capsys.readouterr().out.splitlines()[-1])
+    written = (Path(made["model"]) / "model.onnx").stat().st_mtime_ns
+    assert prepare.main() == 0
+    assert json.loads(capsys.readouterr().out.splitlines()[-1]) == made
+    assert (Path(made["model"]) / "model.onnx").stat().st_mtime_ns == written, "the same was made again"
+    assert [path.name for path in (tmp_path / "models").iterdir()] == [Path(made["model"]).parent.name]
+    monkeypatch.setattr("sys.argv", ["prepare", *words, "--image-size", "32", "--photos", "64"])
+    assert prepare.main() == 0
+    assert json.loads(capsys.readouterr().out.splitlines()[-1])["model"] != made["model"]
     found = measure("ours", Path(made["model"]), Split.open(Path(made["split"])))
     assert found["answers"] == measure("turns", Path(made["model"]), Split.open(Path(made["split"])))["answers"]
 
