@@ -13,6 +13,8 @@ from local.display import Display
 from local.errors import LocalError
 from local.settings import REPOSITORY, RunSettings
 
+_PRIORITY = 15  # below the deployment, which has one thing to do after the other, and which all else waits for
+
 
 @contextlib.contextmanager
 def sample_photos(settings: RunSettings, display: Display) -> Iterator[Callable[[], Path]]:
@@ -35,8 +37,10 @@ def sample_photos(settings: RunSettings, display: Display) -> Iterator[Callable[
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
         text=True,
-        start_new_session=True,  # so that its workers end with it
+        process_group=0,  # so that its workers end with it
     ) as process:
+        with contextlib.suppress(ProcessLookupError):
+            os.setpriority(os.PRIO_PGRP, process.pid, _PRIORITY)
 
         def drawn() -> Path:
             _, said = process.communicate()

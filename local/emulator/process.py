@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import fcntl
+import gc
 import json
 import logging
 import os
@@ -29,6 +30,7 @@ _TEMPORARY = "temporary"  # in the folder: code of Lambda functions, which minis
 _PARENT_SECONDS = 1.0
 _READS = 64  # of photos at once; one that comes later makes a connection of its own
 _GRACE_SECONDS = 2  # for requests that are being answered when the end comes
+_GARBAGE = (20_000, 20, 50)  # moto imports a service when it is first asked for: at Python's own, in twice the time
 
 _logger = logging.getLogger("tally.emulator")
 
@@ -45,6 +47,7 @@ def run(
     EmulatorError: another version of ministack or moto is installed, the port is taken, or another emulator uses the
     folder.
     """
+    gc.disable()  # until it serves: what comes until then stays (ADR 34)
     versions.check()
     folder.mkdir(parents=True, exist_ok=True)
     with _only_one(folder), _listening(port) as listener, _temporary(folder), contextlib.ExitStack() as ended:
@@ -170,6 +173,9 @@ async def _announce(port: int, folder: Path) -> None:
     """Say that the emulator is ready, once it has answered."""
     while not await _answers(port):
         await asyncio.sleep(0.02)
+    gc.freeze()
+    gc.set_threshold(*_GARBAGE)
+    gc.enable()
     (folder / RUNNING).write_text(json.dumps({"pid": os.getpid(), "port": port}))
     sys.stdout.write(f"ready {environment.endpoint_url(port)}\n")
     sys.stdout.flush()
