@@ -74,12 +74,15 @@ def test_the_revision_is_a_hash_over_keys_and_etags(trigger: ModuleType) -> None
     assert trigger.handler({"prefix": "photos"})["revision"] == hashlib.sha256(lines.encode()).hexdigest()[:32]
 
 
-def test_the_revision_changes_with_the_photos_and_not_with_the_marker(trigger: ModuleType) -> None:
-    upload(*(f"photos/{number}.jpg" for number in range(1100)), content=b"")  # more than one page of a listing
+def test_the_revision_changes_with_the_photos_and_not_with_the_marker(
+    trigger: ModuleType, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MOTO_S3_DEFAULT_MAX_KEYS", "10")  # on a page
+    upload(*(f"photos/{number}.jpg" for number in range(25)), content=b"")
     first = trigger.handler({"prefix": "photos"})["revision"]
     upload("photos/_SUCCESS", content=b"again")
     assert trigger.handler({"prefix": "photos"})["revision"] == first
-    upload("photos/1099.jpg")
+    upload("photos/9.jpg")  # the last of the last page: keys are sorted as text
     assert trigger.handler({"prefix": "photos"})["revision"] != first
 
 

@@ -138,7 +138,8 @@ def test_the_same_seed_gives_the_same_losses_to_the_last_bit_and_another_seed_ot
     assert found[0] != found[2]
 
 
-@pytest.mark.parametrize("hosts", [1, pytest.param(2, marks=pytest.mark.e2e)])
+@pytest.mark.e2e
+@pytest.mark.parametrize("hosts", [1, 2])
 def test_sigterm_amid_an_epoch_then_resume_equals_the_uninterrupted_run(tmp_path: Path, hosts: int) -> None:
     settings = {"epochs": 3, "dropout": 0.3, "batch_size": 4, "sam": 0.05 if hosts == 1 else 0, **SGD, **TRIAL}
 
