@@ -8,6 +8,7 @@ head is scaled so that each count has its share of the answers.
 import hashlib
 import tempfile
 from collections.abc import Sequence
+from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
@@ -25,6 +26,7 @@ from tally.network import PhotoNetwork, build_network, check_size, load_pretrain
 from tally.predictor import Limits, decode
 from tally.settings import TrainingSettings
 
+_MAKERS = ("onnx", "onnxruntime", "onnxscript", "torch", "torchvision")  # of the graph, with our code
 _SEEN = 64  # photos that the network is fitted to
 _NO_CALIBRATION = Calibration((1.0,) * 5, (0.0,) * 5, ((0.0, 0.0), (1.0, 1.0)), 1.0, 0.0, 0.0, 0.0)
 
@@ -32,9 +34,11 @@ _NO_CALIBRATION = Calibration((1.0,) * 5, (0.0,) * 5, ((0.0, 0.0), (1.0, 1.0)), 
 def make_artifact(models: Path, photos: Sequence[bytes], backbone: str, size: int, weights: Path | None) -> Path:
     """A folder below `models` whose folder `model` is as a training job of `backbone` would leave it.
 
-    What was made of the same photos, weights and code is not made again: an export takes a quarter of a minute.
+    What the same code and versions made of the same photos and weights is not made again: an export takes a quarter of
+    a minute.
     """
-    digest = hashlib.sha256(f"{code_version(ROOT / 'model_code')} {torch.__version__}".encode())
+    versions = [f"{name} {version(name)}" for name in _MAKERS]
+    digest = hashlib.sha256(f"{code_version(ROOT / 'model_code')} {versions}".encode())
     for content in (Path(__file__).read_bytes(), weights.read_bytes() if weights else b"", *photos[:_SEEN]):
         digest.update(hashlib.sha256(content).digest())
     folder = models / f"{backbone}-{size}-{digest.hexdigest()[:12]}"

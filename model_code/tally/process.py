@@ -22,6 +22,8 @@ def lasting_imports() -> Iterator[None]:
     finally:
         gc.freeze()
         gc.enable()
+        # A process that fails takes its modules apart: triton prints a page about those that the collector passes over.
+        atexit.register(gc.unfreeze)
 
 
 def leave(code: int) -> NoReturn:

@@ -39,6 +39,19 @@ def test_an_import_that_fails_leaves_the_collector_at_work() -> None:
     assert done.returncode == 0, done.stderr
 
 
+def test_a_process_that_fails_is_taken_apart_whole() -> None:
+    done = ran(
+        "import atexit, gc\n"
+        "atexit.register(lambda: print(gc.get_freeze_count()))\n"
+        "from tally.process import lasting_imports\n"
+        "with lasting_imports():\n"
+        "    import decimal\n"
+        "assert gc.get_freeze_count()\n"
+        "raise SystemExit('the reason')\n"
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (1, "0\n", "the reason\n")
+
+
 def test_leaving_flushes_runs_what_waits_for_the_end_and_nothing_more() -> None:
     done = ran(
         "import atexit, sys\n"

@@ -122,7 +122,6 @@ def open_pool(job: Job, workers: int) -> Iterator[Pool]:
         yield Pool(executor, workers)
     finally:
         executor.shutdown(cancel_futures=True)
-        gc.unfreeze()
 
 
 def _start_worker(job: Job) -> None:
