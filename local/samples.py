@@ -37,10 +37,9 @@ def sample_photos(settings: RunSettings, display: Display) -> Iterator[Callable[
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
         text=True,
-        process_group=0,  # so that its workers end with it
+        start_new_session=True,  # so that its workers end with it
     ) as process:
-        with contextlib.suppress(ProcessLookupError):
-            os.setpriority(os.PRIO_PGRP, process.pid, _PRIORITY)
+        _lower(process.pid)
 
         def drawn() -> Path:
             _, said = process.communicate()
@@ -55,3 +54,12 @@ def sample_photos(settings: RunSettings, display: Display) -> Iterator[Callable[
             if process.poll() is None:
                 with contextlib.suppress(ProcessLookupError):
                     os.killpg(process.pid, signal.SIGTERM)
+
+
+def _lower(leader: int) -> None:
+    """Lower the priority of a session's processes among each other, and of the session itself: Linux may weigh sessions
+    first (sched(7), autogroup), and then niceness counts only within each."""
+    with contextlib.suppress(ProcessLookupError):
+        os.setpriority(os.PRIO_PGRP, leader, _PRIORITY)
+    with contextlib.suppress(OSError):
+        Path(f"/proc/{leader}/autogroup").write_text(str(_PRIORITY), encoding="ascii")

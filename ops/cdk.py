@@ -197,7 +197,7 @@ def _node() -> Path:
 
 
 def _started(words: Sequence[str], variables: dict[str, str], folder: Path) -> "subprocess.Popen[str]":
-    # A group of its own: Ctrl-C reaches this program alone, which then ends the CLI and the app below it.
+    # A session of its own: Ctrl-C reaches this program alone, which then ends the CLI and the app below it.
     return subprocess.Popen(
         words,
         cwd=folder,
@@ -207,7 +207,7 @@ def _started(words: Sequence[str], variables: dict[str, str], folder: Path) -> "
         stderr=subprocess.STDOUT,
         text=True,
         errors="replace",
-        process_group=0,
+        start_new_session=True,
     )
 
 

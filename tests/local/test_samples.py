@@ -1,6 +1,7 @@
 """Sample photos are drawn aside: all of them or an error, and nothing goes on when nobody waits any more."""
 
 import time
+from pathlib import Path
 
 import psutil
 import pytest
@@ -40,14 +41,20 @@ def test_a_folder_that_cannot_be_written_is_named(tmp_path):
 
 
 def drawing(build):
-    running = [" ".join(process.info["cmdline"] or []) for process in psutil.process_iter(["cmdline"])]
-    return [words for words in running if str(build) in words]
+    return [
+        process for process in psutil.process_iter(["cmdline"]) if str(build) in " ".join(process.info["cmdline"] or [])
+    ]
 
 
 def run_that_fails(build):
     with sample_photos(RunSettings(build=build, sample_photos=5000), Said()):
         while not list(build.rglob("*.jpg")):
             time.sleep(0.02)
+        for process in drawing(build):
+            assert process.nice() > psutil.Process().nice(), "the deployment, which takes longer, comes first"
+            group = Path(f"/proc/{process.pid}/autogroup")
+            if group.exists() and (weight := group.read_text()):  # empty where Linux was told to do without
+                assert weight.endswith(" nice 15\n")
         raise RuntimeError("deployment failed")
 
 
