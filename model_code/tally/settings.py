@@ -95,9 +95,11 @@ class TrainingSettings:
 
     @classmethod
     def read(cls, file: Path) -> "TrainingSettings":
-        """Read `hyperparameters.json`; TallyError when it is missing, not JSON, or something in it is wrong."""
+        """Read `hyperparameters.json`; TallyError when it is missing, no JSON object, or something in it is wrong."""
         try:
-            values: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+            values = json.loads(file.read_text(encoding="utf-8"))
+            if not isinstance(values, dict):
+                raise ValueError(f"it is no JSON object but {values!r:.80}")
         except (OSError, ValueError) as error:
             raise TallyError(
                 f"hyperparameters '{file}' cannot be read ({error}); start this as a training job"

@@ -1,4 +1,5 @@
 import dataclasses
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -14,6 +15,17 @@ def test_values_come_as_strings_and_sometimes_in_json_quotes() -> None:
     )
     assert (settings.lr, settings.batch_size, settings.freeze, settings.amp) == (0.003, 32, "backbone", False)
     assert not settings.trial
+
+
+@pytest.mark.parametrize("content", [None, "", "{", "[]", '"lr"', "null"])
+def test_a_file_that_is_no_json_object_is_named(tmp_path: Path, content: str | None) -> None:
+    file = tmp_path / "hyperparameters.json"
+    if content is not None:
+        file.write_text(content)
+    with pytest.raises(
+        TallyError, match=r"hyperparameters '.*json' cannot be read \(.+\); start this as a training job"
+    ):
+        TrainingSettings.read(file)
 
 
 def test_a_tuning_job_marks_its_trials() -> None:
