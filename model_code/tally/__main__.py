@@ -7,6 +7,7 @@ import argparse
 import sys
 import traceback
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from tally.container import train, write_failure
@@ -26,10 +27,12 @@ def _train(argv: list[str], paths: MlPaths) -> int:
 def _serve(argv: list[str], paths: MlPaths) -> int:
     if argv:
         raise TallyError(f"serve takes no arguments but got {argv}; environment variables have its settings")
-    with lasting_imports():
-        from tally.server import serve
+    with lasting_imports(), ThreadPoolExecutor(1) as aside:
+        from tally.predictor import Predictor
 
-    serve(paths)
+        loading = aside.submit(Predictor.load, paths.model)  # in most of its time it needs no lock of Python's
+        from tally.server import serve
+    serve(loading.result)
     return 0
 
 

@@ -202,7 +202,10 @@ def _wait_until_ready(worker: _Worker) -> None:
         said = b""
     worker.connection.setblocking(False)
     if said != _READY:
-        raise TallyError(f"worker {worker.pid} of the server was not ready after at most {_START_SECONDS:g} s")
+        raise TallyError(
+            f"worker {worker.pid} of the server was not ready after at most {_START_SECONDS:g} s; what it says of that "
+            "is above in this log"
+        )
 
 
 def _reaped(pid: int) -> str:

@@ -18,6 +18,9 @@ from contextlib import asynccontextmanager
 
 import anyio
 import uvicorn
+import uvicorn.lifespan.on  # this and the next one, else when the model is there: they are imported while it is read
+import uvicorn.protocols.http.httptools_impl
+from PIL import Image
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
@@ -26,7 +29,6 @@ from starlette.routing import Route
 
 from tally.cpus import usable_cpus
 from tally.errors import TallyError
-from tally.paths import MlPaths
 from tally.predictor import BadPhoto, Limits, Predictor, too_large
 from tally.prefork import Answer, WorkerDiedError, Workers
 
@@ -43,23 +45,29 @@ _INTERNAL = "the photo could not be counted; the reason is in the server's log"
 _PACKAGE = re.compile(r"arn:[a-z-]+:sagemaker:[a-z0-9-]+:\d{12}:model-package/([A-Za-z0-9-]{1,63}/[1-9]\d*)")
 
 
-def serve(paths: MlPaths) -> None:
-    """Serve the model in `paths.model` until SIGTERM, then finish the requests at hand and exit with 0.
+def serve(load: Callable[[], Predictor]) -> None:
+    """Serve the model that `load` returns until SIGTERM, then finish the requests at hand and exit with 0.
 
-    TallyError before anything listens when the model is missing, of another format or does not run, or when the port
-    is no number or the package no package.
+    TallyError before anything listens when the port is no number or the package no package, when the model does not
+    run, or when `load` raises it.
     """
     host, port = os.environ.get("TALLY_BIND_HOST", "0.0.0.0"), _port()  # noqa: S104 - a container serves its network
     package = _package()
-    predictor = Predictor.load(paths.model)
-    predictor.warm_up()  # before the workers start: they share what it allocates
+    Image.init()  # looks for plugins, else each worker at its first photo
+    predictor = load()
     workers = Workers(counter(predictor, package), usable_cpus(), predictor.warm_up)
     # uvicorn raises the signal again once it has drained.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     app = create_app(workers, predictor.limits)
-    drain = DRAIN_SECONDS
     uvicorn.run(
-        app, host=host, port=port, loop="uvloop", http="httptools", timeout_graceful_shutdown=drain, access_log=False
+        app,
+        host=host,
+        port=port,
+        loop="uvloop",
+        http="httptools",
+        ws="none",
+        timeout_graceful_shutdown=DRAIN_SECONDS,
+        access_log=False,
     )
 
 

@@ -215,7 +215,7 @@ def slow_warm_up(self):
     time.sleep({warm_up})
     warm_up(self)
 Predictor.predict, Predictor.warm_up = predict, slow_warm_up
-server.serve(MlPaths.from_env())
+server.serve(lambda: Predictor.load(MlPaths.from_env().model))
 """
 
 
