@@ -6,6 +6,7 @@ Each module has `install()`, which replaces private names of ministack and says 
 from local.emulator.bridges import (
     async_invocations,
     event_targets,
+    object_events,
     proxied_functions,
     request_validators,
     settled_stacks,
@@ -18,6 +19,7 @@ def install() -> None:
     for bridge in (
         async_invocations,
         event_targets,
+        object_events,
         proxied_functions,
         request_validators,
         settled_stacks,
