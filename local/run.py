@@ -4,6 +4,7 @@ import contextlib
 import fcntl
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, TextIO, cast
@@ -67,11 +68,13 @@ class _Run:
         record = read_record(folder)
         if record is None:
             raise LocalError(f"{folder} has no record of the execution although it has ended; see {platform.log}")
-        prediction, problem = self._predict(record)
-        uri = output_uri(record, "Evaluate", "evaluation")
-        evaluation = platform.read_json(f"{uri}/evaluation.json") if uri else None
-        reports = collect_reports(platform.client("s3"), record, settings.build)
-        platform.save(_worth_keeping(record))
+        with ThreadPoolExecutor(1) as aside:  # the function behind the API takes a moment to start
+            answer = aside.submit(self._predict, record)
+            uri = output_uri(record, "Evaluate", "evaluation")
+            evaluation = platform.read_json(f"{uri}/evaluation.json") if uri else None
+            reports = collect_reports(platform.client("s3"), record, settings.build)
+            platform.save(_worth_keeping(record))
+        prediction, problem = answer.result()
         return summarize(
             record,
             seconds=time.monotonic() - started,

@@ -1,6 +1,7 @@
 """The AWS account of an environment: one session, its clients, its stacks' outputs."""
 
 import os
+import threading
 from collections.abc import Mapping
 from functools import cached_property
 from typing import Any
@@ -33,6 +34,7 @@ class Account:
         self.settings = settings
         self.environ: Mapping[str, str] = os.environ if environ is None else environ
         self._clients: dict[str, Any] = {}
+        self._making = threading.Lock()
 
     @property
     def names(self) -> Names:
@@ -90,11 +92,12 @@ class Account:
         return found
 
     def client(self, service: str) -> Any:
-        """The boto3 client of a service; made once."""
-        if service not in self._clients:
-            config = _EMULATOR_CONFIG if self.endpoint_url else _CONFIG
-            self._clients[service] = self.session.client(service, endpoint_url=self.endpoint_url, config=config)
-        return self._clients[service]
+        """The boto3 client of a service; made once. Callable from several threads."""
+        with self._making:  # boto3's session is not made for threads, its clients are
+            if service not in self._clients:
+                config = _EMULATOR_CONFIG if self.endpoint_url else _CONFIG
+                self._clients[service] = self.session.client(service, endpoint_url=self.endpoint_url, config=config)
+            return self._clients[service]
 
     def stack(self, kind: str) -> dict[str, Any] | None:
         """DescribeStacks of one of our stacks by kind (data, serving, ...); None when it is not deployed."""

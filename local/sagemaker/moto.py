@@ -1,12 +1,12 @@
 """What this package does not emulate itself, answered by moto in this process: Application Auto Scaling, and those
 operations of SageMaker that the platform does not use."""
 
+import contextlib
 import json
 import threading
 from collections.abc import Mapping
 from typing import Any
 
-from moto.server import DomainDispatcherApplication, create_backend_app
 from werkzeug.test import Client
 
 from local.sagemaker.arns import REGION
@@ -15,11 +15,19 @@ from local.sagemaker.shapes import service_model
 
 
 class Moto:
-    """Calls moto's own web application without a socket. Its state is global to the process."""
+    """Calls moto's own web application without a socket. Its state is global to the process.
+
+    The first call loads moto, and each service's first one that service: half a second each.
+    """
 
     def __init__(self) -> None:
-        self._client = Client(DomainDispatcherApplication(create_backend_app))
+        self._client: Client | None = None
         self._lock = threading.Lock()  # moto's state is not made for threads
+
+    def load(self, service: str) -> None:
+        """Load moto and this service of it, while nobody waits for its answer."""
+        with contextlib.suppress(ApiError):  # a question that nobody asks
+            self.call(service, "", {})
 
     def call(self, service: str, operation: str, request: Mapping[str, Any]) -> dict[str, Any]:
         """Answer an operation; ApiError as moto answers it, or for what moto does not know either."""
@@ -27,6 +35,10 @@ class Moto:
         metadata = model.metadata
         scope = f"Credential=local/20260101/{REGION}/{service}/aws4_request"
         with self._lock:
+            if self._client is None:
+                from moto.server import DomainDispatcherApplication, create_backend_app
+
+                self._client = Client(DomainDispatcherApplication(create_backend_app))
             response = self._client.post(
                 "/",
                 data=json.dumps(request, default=str),

@@ -3,6 +3,7 @@
 import json
 import logging
 import shutil
+import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -123,6 +124,8 @@ class SageMaker:
             service = _AUTOSCALING if shapes.knows(operation, _AUTOSCALING) else "sagemaker"
             return self._moto.call(service, operation, request)
         shapes.validate(operation, request)
+        if operation == "StartPipelineExecution":  # may end with an endpoint that is scaled
+            threading.Thread(target=self._moto.load, args=(_AUTOSCALING,), daemon=True).start()
         return shapes.answer(operation, function(request))
 
     def close(self) -> None:
