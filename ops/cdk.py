@@ -69,9 +69,13 @@ class Cdk:
             options += ["--qualifier", qualifier, "--toolkit-stack-name", f"CDKToolkit-{qualifier}"]
         self.run("bootstrap", options, folder=self.build)  # not where cdk.json is: it would synthesize for nothing
 
-    def synth(self) -> Path:
-        """Write the templates of all stacks into `assembly`, and return it. OpsError names a malformed setting."""
-        self.run("synth", ["--quiet", *self._app, *self._context])
+    def synth(self, *, validate: bool = True) -> Path:
+        """Write the templates of all stacks into `assembly`, and return it. OpsError names a malformed setting.
+
+        `validate`: ask AWS's own rules for templates, which takes a fifth of the time. Ours are always asked.
+        """
+        options = ["--quiet"] if validate else ["--quiet", "--no-validation"]
+        self.run("synth", [*options, *self._app, *self._context])
         return self.assembly
 
     def deploy(self, stacks: Sequence[str] = (), assembly: Path | None = None) -> dict[str, dict[str, str]]:
