@@ -213,7 +213,7 @@ def _synthesis(settings: RunSettings, code: str) -> Iterator[Future[Path]]:
     )
     with ThreadPoolExecutor(1) as threads:
         try:
-            yield threads.submit(tool.synth, validate=False)  # what goes to AWS is validated, and `make test` does it
+            yield threads.submit(tool.synth_without_cli)
         finally:
             tool.end()
 

@@ -6,7 +6,7 @@ import re
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,12 @@ from ops.errors import OpsError
 from ops.remedies import reason, remedy
 
 CLI = REPOSITORY / "node_modules" / "aws-cdk" / "bin" / "cdk"
+_CLI_CONTEXT = {  # what the CLI adds to cdk.json's; tests/ops/test_cdk.py compares what comes of it
+    "aws:cdk:bundling-stacks": ["**"],
+    "aws:cdk:enable-asset-metadata": True,
+    "aws:cdk:enable-path-metadata": True,
+    "aws:cdk:version-reporting": True,
+}
 _CONCURRENCY = "4"  # stacks at a time; CloudFormation works on the resources of one in parallel anyway
 
 Listener = Callable[[str], None]
@@ -53,9 +59,8 @@ class Cdk:
         self._ended = False
         # Found on PATH and beside cdk.json: the CLI hands the words to a shell, where a folder's name may hold spaces.
         self._app = ["--app", f"{Path(sys.executable).name} app.py", "--output", str(self.assembly)]
-        self._context = ["--context", f"env={self.environment}"]
-        if overrides:
-            self._context += ["--context", f"overrides={json.dumps(overrides)}"]
+        self._context = {"env": self.environment} | ({"overrides": json.dumps(overrides)} if overrides else {})
+        self._options = [word for name, value in self._context.items() for word in ("--context", f"{name}={value}")]
 
     def bootstrap(self, *, execution_policies: Sequence[str] = (), qualifier: str | None = None) -> None:
         """Deploy the CDK's toolkit stack into the account; needed once per account and region.
@@ -69,13 +74,23 @@ class Cdk:
             options += ["--qualifier", qualifier, "--toolkit-stack-name", f"CDKToolkit-{qualifier}"]
         self.run("bootstrap", options, folder=self.build)  # not where cdk.json is: it would synthesize for nothing
 
-    def synth(self, *, validate: bool = True) -> Path:
-        """Write the templates of all stacks into `assembly`, and return it. OpsError names a malformed setting.
+    def synth(self) -> Path:
+        """Write the templates of all stacks into `assembly`, and return it. OpsError names a malformed setting."""
+        self.run("synth", ["--quiet", *self._app, *self._options])
+        return self.assembly
 
-        `validate`: ask AWS's own rules for templates, which takes a fifth of the time. Ours are always asked.
+    def synth_without_cli(self) -> Path:
+        """The same for templates that do not go to AWS, in two thirds of the time.
+
+        The app is run as the CLI runs it; AWS's own rules for templates are not asked, ours are.
         """
-        options = ["--quiet"] if validate else ["--quiet", "--no-validation"]
-        self.run("synth", [*options, *self._app, *self._context])
+        declared = json.loads((REPOSITORY / "cdk.json").read_text(encoding="utf-8"))["context"]
+        variables = {
+            "CDK_CONTEXT_JSON": json.dumps({**declared, **self._context, **_CLI_CONTEXT}),
+            "CDK_OUTDIR": str(self.assembly),
+            "CDK_VALIDATION": "false",
+        }
+        self._execute("synth", [sys.executable, "app.py"], REPOSITORY, variables)
         return self.assembly
 
     def deploy(self, stacks: Sequence[str] = (), assembly: Path | None = None) -> dict[str, dict[str, str]]:
@@ -87,7 +102,7 @@ class Cdk:
         outputs = self.build / "outputs.json"
         outputs.unlink(missing_ok=True)
         options = ["--require-approval", "never", "--progress", "events", "--concurrency", _CONCURRENCY]
-        app = ["--app", str(assembly)] if assembly else [*self._app, *self._context]
+        app = ["--app", str(assembly)] if assembly else [*self._app, *self._options]
         self.run("deploy", [*self._named(stacks), *options, "--outputs-file", str(outputs), *app])
         found: dict[str, dict[str, str]] = json.loads(outputs.read_text()) if outputs.exists() else {}
         return found
@@ -95,7 +110,7 @@ class Cdk:
     def diff(self) -> bool:
         """Compare with what is deployed; True when something differs. The differences go to `listen`."""
         try:
-            self.run("diff", ["--fail", *self._app, *self._context])
+            self.run("diff", ["--fail", *self._app, *self._options])
         except CdkError as error:
             if "Number of stacks with differences" in error.output:
                 return True
@@ -119,13 +134,16 @@ class Cdk:
 
     def run(self, command: str, options: Sequence[str], folder: Path = REPOSITORY) -> str:
         """Run `cdk COMMAND OPTIONS` to its end and return its output. CdkError when it fails."""
-        node = _node()
+        return self._execute(
+            command, [str(_node()), str(CLI), command, *options, "--no-color", "--no-notices", "--ci"], folder, {}
+        )
+
+    def _execute(self, command: str, words: list[str], folder: Path, variables: Mapping[str, str]) -> str:
         self.build.mkdir(parents=True, exist_ok=True)
-        words = [str(node), str(CLI), command, *options, "--no-color", "--no-notices", "--ci"]
         lines: list[str] = []
         with self.log.open("w") as log:
-            print(f"cdk {command} {' '.join(options)}", file=log)
-            with _started(words, self._variables(node), folder) as process:
+            print(*words, file=log)
+            with _started(words, {**self._variables(_node()), **variables}, folder) as process:
                 assert process.stdout is not None  # noqa: S101  # asked for with PIPE
                 self._process = process
                 try:

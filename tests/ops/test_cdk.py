@@ -1,5 +1,6 @@
 """How the CDK CLI is run: a script stands for it, on the real Node, as a real process."""
 
+import filecmp
 import json
 import os
 import signal
@@ -14,7 +15,8 @@ from typing import Any
 import pytest
 
 from infra.settings import Settings
-from ops import cdk
+from local.emulator import environment
+from ops import cdk, environments
 from ops.account import Account
 from ops.cdk import Cdk, CdkError, event, is_bootstrapped
 from ops.errors import OpsError
@@ -85,6 +87,25 @@ def test_node_and_our_python_are_what_the_app_runs_on(cli: Cli) -> None:
     assert env["PATH"].split(os.pathsep)[0] == str(Path(sys.executable).parent)
     assert cli.call["argv"][2:4] == ["--app", f"{Path(sys.executable).name} app.py"]
     assert env["AWS_REGION"] == "eu-west-1"
+
+
+@pytest.mark.e2e  # two syntheses
+def test_without_the_cli_the_same_templates_are_written(tmp_path: Path) -> None:
+    account = Account(environments.load("laptop"), environment.without_account())
+    overrides = {"serving": {"max_instances": 3}}
+    theirs, ours = (Cdk(account, overrides=overrides, build=tmp_path / name) for name in ("theirs", "ours"))
+    compared = filecmp.dircmp(theirs.synth(), ours.synth_without_cli(), ignore=[])
+    assert (compared.left_only, compared.right_only) == ([], [])
+    assert "tally-laptop-serving.template.json" in compared.common_files
+    _, differing, unread = filecmp.cmpfiles(compared.left, compared.right, compared.common_files, shallow=False)
+    assert (differing, unread) == ([], [])
+
+
+def test_without_the_cli_a_wrong_setting_is_named_as_well(tmp_path: Path) -> None:
+    account = Account(environments.load("laptop"), environment.without_account())
+    tool = Cdk(account, overrides={"serving": {"max_instances": -1}}, build=tmp_path)
+    with pytest.raises(CdkError, match=r"cdk synth for laptop failed .*serving.max_instances"):
+        tool.synth_without_cli()
 
 
 def test_bootstrap_can_be_narrowed(cli: Cli) -> None:
