@@ -3,6 +3,7 @@
 import subprocess
 from pathlib import Path
 
+from local.emulator import children
 from local.emulator.process import Emit, MakeBackend
 from local.jobs.containers import Containers
 from local.jobs.workspace import Limits
@@ -24,7 +25,8 @@ def make_sagemaker(folder: Path, image: Path, max_instances: int) -> MakeBackend
             inputs=folder / "cache" / "inputs",
         )
         limits = Limits(max_instances=max_instances)
-        containers = Containers(python_path=image, environment={"TALLY_GIT_COMMIT": code_commit()})
+        variables = {"TALLY_GIT_COMMIT": code_commit(), children.MARK: str(folder)}
+        containers = Containers(python_path=image, environment=variables)
         return SageMaker(endpoint_url, containers, folders, limits=limits, emit=emit, read_object=objects.read)
 
     return make

@@ -1,7 +1,7 @@
 """Every process that the emulator started, found again and ended: Lambda workers, jobs, model servers.
 
-They carry the emulator's folder in their environment: workers inherit `MARK`, jobs and servers have their private tree
-below the folder (`local.processes.MARK`).
+They carry the emulator's folder in their environment, as `MARK`: workers inherit it, jobs and servers are given it. Not
+what lies below the folder: that may be another emulator's.
 """
 
 import contextlib
@@ -9,8 +9,6 @@ import os
 from pathlib import Path
 
 import psutil
-
-from local.processes import MARK as TREE
 
 MARK = "TALLY_EMULATOR"
 _SECONDS = 5.0
@@ -21,10 +19,8 @@ def find(folder: Path) -> list[psutil.Process]:
     found = []
     for process in psutil.process_iter():
         with contextlib.suppress(psutil.Error, OSError):
-            environment = process.environ()
-            marked = environment.get(MARK) == str(folder)
-            inside = environment.get(TREE, "").startswith(f"{folder}{os.sep}")
-            if process.pid != os.getpid() and (marked or inside) and process.status() != psutil.STATUS_ZOMBIE:
+            marked = process.environ().get(MARK) == str(folder)
+            if marked and process.pid != os.getpid() and process.status() != psutil.STATUS_ZOMBIE:
                 found.append(process)
     return found
 

@@ -32,6 +32,8 @@ _REQUEST, _ANSWER = struct.Struct("<I"), struct.Struct("<HI")
 _DEPTH = 2
 """Requests at a worker: the next one is there when it has answered the last."""
 _START_SECONDS = 60.0
+_ANSWER_SECONDS = 60.0
+"""SageMaker waits no longer."""
 _READY = b"R"
 
 
@@ -110,13 +112,25 @@ class Workers:
     async def _read(self, worker: _Worker, reader: asyncio.StreamReader) -> None:
         with suppress(OSError, asyncio.IncompleteReadError):
             while True:
-                status, length = _ANSWER.unpack(await reader.readexactly(_ANSWER.size))
+                head = await self._head(worker, reader)
+                status, length = _ANSWER.unpack(head)
                 body = await reader.readexactly(length)
                 request = worker.at_hand.popleft()
                 self._places.release()
                 if not request.answer.done():  # else its client has gone
                     request.answer.set_result((status, body))
         await self._replace(worker)
+
+    async def _head(self, worker: _Worker, reader: asyncio.StreamReader) -> bytes:
+        """The beginning of the worker's next answer. One that has hung over a request for a minute or two is killed."""
+        while True:
+            begun = worker.at_hand[0] if worker.at_hand else None
+            try:
+                async with asyncio.timeout(_ANSWER_SECONDS):
+                    return await reader.readexactly(_ANSWER.size)
+            except TimeoutError:
+                if begun is not None and worker.at_hand[0] is begun:
+                    os.kill(worker.pid, signal.SIGKILL)  # nobody else waits for it: it is there until `_replace`
 
     async def _replace(self, worker: _Worker) -> None:
         """Start another worker in the place of one that has ended. What that had not begun is not lost."""

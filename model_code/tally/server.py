@@ -11,6 +11,7 @@ import json
 import os
 import re
 import signal
+import socket
 import sys
 import traceback
 from collections.abc import AsyncIterator, Callable, Mapping
@@ -48,10 +49,10 @@ _PACKAGE = re.compile(r"arn:[a-z-]+:sagemaker:[a-z0-9-]+:\d{12}:model-package/([
 def serve(load: Callable[[], Predictor]) -> None:
     """Serve the model that `load` returns until SIGTERM, then finish the requests at hand and exit with 0.
 
-    TallyError before anything listens when the port is no number or the package no package, when the model does not
-    run, or when `load` raises it.
+    TallyError before anything listens when the port is no number or taken or the package no package, when the model
+    does not run, or when `load` raises it.
     """
-    host, port = os.environ.get("TALLY_BIND_HOST", "0.0.0.0"), _port()  # noqa: S104 - a container serves its network
+    place = _bound(os.environ.get("TALLY_BIND_HOST", "0.0.0.0"), _port())  # noqa: S104 - a container serves its network
     package = _package()
     Image.init()  # looks for plugins, else each worker at its first photo
     predictor = load()
@@ -59,16 +60,10 @@ def serve(load: Callable[[], Predictor]) -> None:
     # uvicorn raises the signal again once it has drained.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     app = create_app(workers, predictor.limits)
-    uvicorn.run(
-        app,
-        host=host,
-        port=port,
-        loop="uvloop",
-        http="httptools",
-        ws="none",
-        timeout_graceful_shutdown=DRAIN_SECONDS,
-        access_log=False,
+    config = uvicorn.Config(
+        app, loop="uvloop", http="httptools", ws="none", timeout_graceful_shutdown=DRAIN_SECONDS, access_log=False
     )
+    uvicorn.Server(config).run([place])
 
 
 def counter(predictor: Predictor, package: str | None) -> Callable[[bytes], Answer]:
@@ -167,6 +162,21 @@ def _port() -> int:
     if not text.isdecimal() or not 0 < int(text) < 65536:
         raise TallyError(f"SAGEMAKER_BIND_TO_PORT is {text!r}; it must be a port number from 1 to 65535")
     return int(text)
+
+
+def _bound(host: str, port: int) -> socket.socket:
+    """A socket of that address, which does not listen yet."""
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        place = socket.socket(family, kind, protocol)
+        place.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        place.bind(address)
+    except OSError as error:
+        raise TallyError(
+            f"cannot listen on {host}, port {port} ({error.strerror}): end what listens there, or set TALLY_BIND_HOST "
+            "or SAGEMAKER_BIND_TO_PORT"
+        ) from error
+    return place
 
 
 def _package() -> str | None:

@@ -209,6 +209,7 @@ def changed(key: str, value: object) -> str:
         (changed("image_size", "224"), "image_size is '224'"),
         (changed("image_size", 64), "says image_size 64: export it again"),
         ("not json", "is not JSON"),
+        ("[" * 100_000, "is not JSON"),
         ("[]", "holds list, not an object"),
     ],
     ids=[
@@ -223,6 +224,7 @@ def changed(key: str, value: object) -> str:
         "size as text",
         "another size",
         "no JSON",
+        "too deep",
         "a list",
     ],
 )
@@ -247,6 +249,16 @@ def test_a_file_that_is_no_onnx_is_refused(tmp_path: Path) -> None:
     write_model(tmp_path)
     (tmp_path / "model.onnx").write_bytes(b"no model")
     with pytest.raises(TallyError, match=r"model\.onnx is not a model that ONNX Runtime can run"):
+        Predictor.load(tmp_path)
+
+
+def test_a_model_with_parts_in_other_files_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No hash covers them, and who writes to them changes what is served."""
+    model = onnx.load(write_model(tmp_path) / "model.onnx")
+    onnx.save(model, tmp_path / "model.onnx", save_as_external_data=True, location="weights.bin", size_threshold=50)
+    assert (tmp_path / "weights.bin").stat().st_size > 0
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(TallyError, match=r"model\.onnx is not a model .*train again or fetch it anew.*External data"):
         Predictor.load(tmp_path)
 
 

@@ -71,6 +71,20 @@ def test_a_worker_that_dies_idle_is_replaced(root: Path) -> None:
         assert [post(port, photo(red=2))[1]["count"] for _ in range(4)] == [2] * 4
 
 
+def test_a_worker_that_hangs_is_replaced(root: Path) -> None:
+    impatient = DEADLY.replace(
+        "Predictor.predict =", "from tally import prefork; prefork._ANSWER_SECONDS = 1.0; Predictor.predict ="
+    )
+    with running(root, impatient) as (port, process), ThreadPoolExecutor(8) as pool:
+        workers = psutil.Process(process.pid).children()
+        for worker in workers:
+            worker.suspend()
+        found = list(pool.map(lambda count: post(port, photo(red=count)), [1, 2, 3, 4]))
+        assert sorted(status for status, _ in found) == [200] * (4 - len(workers)) + [500] * len(workers)
+        assert post(port, photo(red=3))[1]["count"] == 3
+        assert not {worker.pid for worker in workers} & {child.pid for child in psutil.Process(process.pid).children()}
+
+
 @pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGKILL])
 def test_no_worker_outlives_the_server(root: Path, how: signal.Signals) -> None:
     with running(root) as (port, process):

@@ -279,6 +279,20 @@ def test_a_start_up_error_says_what_is_wrong(tmp_path: Path, port: Any, package:
     assert "Traceback" not in error
 
 
+@pytest.mark.parametrize("host", ["127.0.0.1", "no.such.host.invalid"])
+def test_a_place_where_it_cannot_listen_is_named_before_the_model_is_read(tmp_path: Path, host: str) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        environment = {**os.environ, "TALLY_ML_ROOT": str(tmp_path), "PYTHONPATH": str(MODEL_CODE)}
+        environment |= {"TALLY_BIND_HOST": host, "SAGEMAKER_BIND_TO_PORT": str(port)}
+        done = subprocess.run(
+            [sys.executable, "-m", "tally", "serve"], env=environment, capture_output=True, text=True, timeout=30
+        )
+    assert done.returncode == 1
+    assert f"error: cannot listen on {host}, port {port} (" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
 def test_the_server_needs_neither_torch_nor_matplotlib_nor_scipy() -> None:
     code = "import sys, tally.server; print(*({'torch', 'matplotlib', 'scipy', 'jinja2'} & sys.modules.keys()))"
     environment = os.environ | {"PYTHONPATH": str(MODEL_CODE)}
