@@ -63,13 +63,13 @@ help: ## this list
 # On this machine
 
 run: .venv/installed $(CDK) ## the whole platform on this machine: deploy, train, judge, release, ask the API
-	@$(BIN)/python -m local run --build '$(BUILD)' $(RUN_OPTIONS)
+	@$(BIN)/python -m local run --build $(call quoted,$(BUILD)) $(RUN_OPTIONS)
 
 up: .venv/installed $(CDK) ## deploy the platform on this machine and keep it running; prints how to use it
-	@$(BIN)/python -m local up --build '$(BUILD)' $(RUN_OPTIONS)
+	@$(BIN)/python -m local up --build $(call quoted,$(BUILD)) $(RUN_OPTIONS)
 
 down: .venv/installed ## end what make up started; the next one goes on from there
-	@$(BIN)/python -m local down --build '$(BUILD)'
+	@$(BIN)/python -m local down --build $(call quoted,$(BUILD))
 
 options: .venv/installed ## what make run and make up can be told
 	@$(BIN)/python -m local run --help
@@ -127,7 +127,7 @@ test: .venv/installed $(CDK) ## unit tests and short jobs, a few minutes
 	$(BIN)/pytest -n auto --maxprocesses=4 --dist=loadfile --no-loadscope-reorder
 
 load: .venv/installed ## two minutes of good and hostile requests to the API that make up runs: [SECONDS=120] [CONCURRENCY=16]
-	$(BIN)/python -m benchmarks.api_load --build '$(BUILD)' $(call given,SECONDS CONCURRENCY)
+	$(BIN)/python -m benchmarks.api_load --build $(call quoted,$(BUILD)) $(call given,SECONDS CONCURRENCY)
 
 e2e: .venv/installed $(CDK) ## whole loops, slow
 	$(BIN)/pytest -m e2e -n 2 --dist=loadfile

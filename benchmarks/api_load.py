@@ -27,6 +27,7 @@ from benchmarks import machine
 from benchmarks.api_place import ABOUT, ACCOUNT, API, find_place, own_key, processes
 from benchmarks.api_requests import Kind, Place, good, hostile
 from benchmarks.memory_watch import Held, MemoryWatch
+from benchmarks.options import at_least
 from local.emulator.client import EmulatorProcess
 from local.platform import running_emulator
 from local.settings import ENVIRONMENT
@@ -176,8 +177,7 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--out", type=Path, default=Path("build/benchmarks"), help="where the figures go as JSON")
     options = parser.parse_args()
-    if options.concurrency < 2:
-        parser.error(f"--concurrency is {options.concurrency}; it must be at least 2")
+    at_least(parser, options, seconds=1, concurrency=2, seed=0)
     emulator = running_emulator(options.build)
     if emulator is None:
         print(f"error: no platform runs in {options.build}; make up starts one, make run a model", file=sys.stderr)

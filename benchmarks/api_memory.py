@@ -18,6 +18,7 @@ from typing import Any
 
 from benchmarks import function, machine, stand_ins
 from benchmarks.in_turns import markdown
+from benchmarks.options import at_least
 from benchmarks.outcome import publish
 
 BOUND_MIB = 128.0
@@ -72,6 +73,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--bound", type=float, default=BOUND_MIB, help="MiB for one photo")
     parser.add_argument("--out", type=Path, default=Path("build/benchmarks"))
     options = parser.parse_args(arguments)
+    at_least(parser, options, size=1)
     here = machine.describe()
     with stand_ins.running(options.size) as places:
         rows = measure(places, size=options.size)

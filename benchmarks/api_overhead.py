@@ -24,6 +24,7 @@ from typing import Any
 
 from benchmarks import function, machine, stand_ins
 from benchmarks.in_turns import markdown
+from benchmarks.options import at_least
 from benchmarks.outcome import publish
 
 BOUND_MS = 5.0
@@ -145,6 +146,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--bound", type=float, default=BOUND_MS, help="ms of overhead, in the median")
     parser.add_argument("--out", type=Path, default=Path("build/benchmarks"))
     options = parser.parse_args(arguments)
+    at_least(parser, options, rounds=2, size=1)
     here = machine.describe()
     with stand_ins.running(options.size) as places:
         rows = measure(places, size=options.size, rounds=options.rounds)

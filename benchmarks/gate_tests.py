@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.stats import chi2
 
+from benchmarks.options import at_least
 from tally.gate.mcnemar import clustered, exact, obuchowski
 
 ALPHA = 0.05
@@ -78,6 +79,7 @@ def main() -> None:
     parser.add_argument("--runs", type=int, default=2000, help="comparisons a row (default 2000)")
     parser.add_argument("--seed", type=int, default=0)
     arguments = parser.parse_args()
+    at_least(parser, arguments, runs=1, seed=0)
     draw = np.random.default_rng(arguments.seed)
     print(f"share of {arguments.runs} comparisons with p < {ALPHA:g}")
     print(f"{'models':14}{'group sizes':20}{'groups':>7}{'tally':>8}{'Obuchowski':>12}{'Durkalski':>11}{'McNemar':>9}")

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from infra.names import STACKS
 from infra.references import Node, Platform
-from infra.settings import Settings, read_settings
+from infra.settings import Settings, SettingsError, read_settings
 
 SHOWN = {
     "AWS::S3::Bucket": "bucket",
@@ -180,7 +180,11 @@ def main() -> None:
     environments = json.loads(Path(__file__).resolve().parents[1].joinpath("cdk.json").read_text())["context"]
     # images by URI: the picture is the same, and no Docker is needed
     images = {"images": {"train": "tally:train", "serve": "tally:serve"}}
-    print(picture(read_settings(environments["environments"], name, images)))
+    try:
+        settings = read_settings(environments["environments"], name, images)
+    except SettingsError as error:
+        parser.error(str(error))
+    print(picture(settings))
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from local.emulator.errors import EmulatorError
 from local.errors import LocalError
 from ops.errors import OpsError
+from ops.parser import directory
 
 if TYPE_CHECKING:
     from local.settings import RunSettings
@@ -48,7 +49,7 @@ def parser() -> argparse.ArgumentParser:
             )
         )
     down = commands.add_parser("down", help="end what `up` started", description="End what `up` started.")
-    down.add_argument("--build", default=BUILD, metavar="DIR", help="where `up` wrote everything")
+    down.add_argument("--build", type=directory, default=BUILD, metavar="DIR", help="where `up` wrote everything")
     return root
 
 
@@ -56,9 +57,13 @@ def _add_options(command: argparse.ArgumentParser) -> None:
     from local.settings import DEFAULTS
 
     command.add_argument(
-        "--data", default="none", metavar="DIR", help="photos: bin-images/ + metadata/, or folders 1/ to 5/"
+        "--data",
+        type=directory,
+        default="none",
+        metavar="DIR",
+        help="photos: bin-images/ + metadata/, or folders 1/ to 5/",
     )
-    command.add_argument("--build", default=BUILD, metavar="DIR", help="where everything is written")
+    command.add_argument("--build", type=directory, default=BUILD, metavar="DIR", help="where everything is written")
     command.add_argument("--backbone", default=DEFAULTS.backbone, help="a torchvision classifier")
     command.add_argument("--weights", metavar="FILE", help="pretrained weights of the backbone (.pth, .safetensors)")
     command.add_argument("--groups", metavar="FILE", help="CSV with columns image_id, group and optionally source")
@@ -85,8 +90,8 @@ def settings_from(options: argparse.Namespace) -> "RunSettings":
             raise LocalError(f"--parameter {name}: write NAME=VALUE, for example GateAlpha=0.01")
     numbers = {name.replace("-", "_"): getattr(options, name.replace("-", "_")) for name, _, _ in _numbers()}
     return RunSettings(
-        build=Path(options.build).resolve(),
-        data=None if options.data in ("", "none") else Path(options.data),
+        build=options.build.resolve(),
+        data=None if str(options.data) == "none" else options.data,
         weights=Path(options.weights) if options.weights else None,
         groups=Path(options.groups) if options.groups else None,
         listing=Path(options.list) if options.list else None,
@@ -122,7 +127,7 @@ def _run(options: argparse.Namespace) -> int:
     if options.command == "down":
         from local.up import down
 
-        return down(Path(options.build).resolve(), sys.stdout)
+        return down(options.build.resolve(), sys.stdout)
     settings = settings_from(options)
     if options.command == "up":
         from local.up import up

@@ -20,7 +20,7 @@ from local.samples import sample_photos
 from local.settings import ARTIFACTS_BUCKET, PREFIX, RAW_BUCKET, REPOSITORY, RunSettings, check_surroundings
 from local.stopping import stopping_on_signals
 from local.summary import LIMITS, print_summary, summarize, write_summary
-from ops.photos import photo_files
+from ops.photos import check_extras, photo_files
 
 _EXIT_CODES = {"succeeded": 0, "refused": 0, "failed": 1, "stopped": 130}
 
@@ -113,6 +113,7 @@ class _Run:
 def _photos(settings: RunSettings, display: Display) -> AbstractContextManager[Callable[[], Path]]:
     """What gives the folder of the run's photos, once the platform wants them."""
     if (photos := settings.data) is None:
+        check_extras(settings.groups, settings.listing)
         return sample_photos(settings, display)
     photo_files(photos, settings.groups, settings.listing)  # what is wrong with them is better said at once
     return contextlib.nullcontext(lambda: photos)

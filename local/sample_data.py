@@ -143,7 +143,13 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--photos", type=int, default=1000, help="how many (default 1000)")
     parser.add_argument("--seed", type=int, default=7, help="the same seed gives the same bytes (default 7)")
     options = parser.parse_args(argv)
-    generate(options.out, photos=options.photos, seed=options.seed)
+    for name, least in (("photos", 1), ("seed", 0)):
+        if (value := getattr(options, name)) < least:
+            parser.error(f"--{name} is {value}; it must be at least {least}")
+    try:
+        generate(options.out, photos=options.photos, seed=options.seed)
+    except OSError as error:
+        parser.error(f"--out {options.out} cannot be written: {error}")
     print(f"wrote {options.photos} photos to {options.out}")
 
 

@@ -6,6 +6,7 @@ import re
 import signal
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -141,9 +142,10 @@ class Cdk:
     def _execute(self, command: str, words: list[str], folder: Path, variables: Mapping[str, str]) -> str:
         self.build.mkdir(parents=True, exist_ok=True)
         lines: list[str] = []
-        with self.log.open("w") as log:
+        with self.log.open("w") as log, _temporary(self.build) as temporary:
             print(*words, file=log)
-            with _started(words, {**self._variables(_node()), **variables}, folder) as process:
+            given = {**self._variables(_node()), "TMPDIR": temporary, **variables}
+            with _started(words, given, folder) as process:
                 assert process.stdout is not None  # noqa: S101  # asked for with PIPE
                 self._process = process
                 try:
@@ -216,6 +218,11 @@ def _node() -> Path:
     if not CLI.exists():
         raise OpsError(f"the CDK CLI is missing ({CLI}): make deploy installs it")
     return Path(executable.ROOT_DIR) / "bin" / "node"
+
+
+def _temporary(build: Path) -> "tempfile.TemporaryDirectory[str]":
+    """For temporary files, which a command that is ended leaves."""
+    return tempfile.TemporaryDirectory(dir=build, prefix="tmp-", ignore_cleanup_errors=True)
 
 
 def _started(words: Sequence[str], variables: dict[str, str], folder: Path) -> "subprocess.Popen[str]":

@@ -15,6 +15,13 @@ def parser() -> argparse.ArgumentParser:
     return root
 
 
+def directory(text: str) -> Path:
+    """A directory as typed. An empty one, as of a shell's variable that is not set, would be the current directory."""
+    if not text:
+        raise argparse.ArgumentTypeError("is empty; give a directory")
+    return Path(text)
+
+
 def _verb(
     verbs: "argparse._SubParsersAction[argparse.ArgumentParser]", name: str, text: str
 ) -> argparse.ArgumentParser:
@@ -46,7 +53,7 @@ def _deployment(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") ->
 
 def _runs(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     upload = _verb(verbs, "upload", "bring photos into the raw bucket, only new and changed ones, and start a run")
-    upload.add_argument("directory", type=Path, metavar="DIR", help="bin-images/ + metadata/, or folders 1/ to 5/")
+    upload.add_argument("directory", type=directory, metavar="DIR", help="bin-images/ + metadata/, or folders 1/ to 5/")
     upload.add_argument("prefix", nargs="?", default="photos", metavar="PREFIX", help="where to; photos by default")
     upload.add_argument("--groups", type=Path, metavar="FILE", help="CSV with columns image_id, group")
     upload.add_argument("--list", type=Path, metavar="FILE", help="JSON list of a subset: count to paths")

@@ -30,12 +30,32 @@ def photo_files(source: Path, groups: Path | None = None, listing: Path | None =
                     photos += entry.name.lower().endswith(_IMAGES)
     if not photos:
         raise OpsError(f"the data directory {source} holds no photos in its folders; {LAYOUT}")
+    check_extras(groups, listing)
     for name, extra in ((GROUPS_FILE, groups), (LISTING_FILE, listing)):
-        if extra is not None and not extra.is_file():
-            raise OpsError(f"{extra} was given as {name} and is not a file; give the path of an existing file")
         if extra is not None or (source / name).is_file():
             found[name] = extra or source / name
     return dict(sorted(found.items()))
+
+
+def check_extras(groups: Path | None, listing: Path | None) -> None:
+    """OpsError when one of the files that take the places of groups.csv and file_list.json does not exist."""
+    for name, extra in ((GROUPS_FILE, groups), (LISTING_FILE, listing)):
+        if extra is not None and not extra.is_file():
+            raise OpsError(f"{extra} was given as {name} and is not a file; give the path of an existing file")
+
+
+def left_out(source: Path) -> list[str]:
+    """Photos that `photo_files` does not take, by name: beside the folders, in folders below those, links to nothing."""
+    found = []
+    for folder, folders, names in os.walk(source):
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        depth = len(Path(folder).relative_to(source).parts)
+        for name in sorted(names):
+            path = Path(folder, name)
+            taken = depth == 1 and path.is_file()
+            if name.lower().endswith(_IMAGES) and not name.startswith(".") and not taken:
+                found.append(str(path.relative_to(source)))
+    return found
 
 
 def _check_name(entry: "os.DirEntry[str]") -> None:

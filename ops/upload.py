@@ -17,7 +17,8 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor, ProcessPoolExecutor, ThreadPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from multiprocessing import forkserver, resource_tracker
 from pathlib import Path
 
 from botocore.exceptions import ClientError
@@ -27,13 +28,14 @@ from infra.names import SUCCESS_FILE
 from infra.settings import Settings
 from ops.account import Account
 from ops.errors import OpsError, code
-from ops.photos import photo_files
+from ops.photos import left_out, photo_files
 
 _ALONE = 500  # files up to which one process sends them: others take half a second to start
 _THREADS = 16  # of one process, which waits for S3
 _PROCESSES, _THREADS_OF_SEVERAL = 4, 4
 _AT_ONCE = 50  # files that a process is given
 _BATCH = 10_000  # files handed over at a time: half a million at once would be a gigabyte
+_SHOWN = 5  # names of photos left out
 _DELETE_AT_ONCE = 1000  # S3's limit
 _INDEX = "_uploads/{prefix}.json.gz"
 
@@ -42,7 +44,8 @@ Progress = Callable[[int, int], None]  # files done, files in all
 
 @dataclass(frozen=True)
 class Upload:
-    """What an upload did: files in the directory, those sent, objects deleted, objects that have no file any more."""
+    """What an upload did: files in the directory, those sent, objects deleted, objects that have no file any more, and
+    photos that lie where none is taken from."""
 
     bucket: str
     prefix: str
@@ -51,13 +54,21 @@ class Upload:
     deleted: int
     vanished: int
     started: bool
+    left_out: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         stay = self.vanished - self.deleted
         return (
             f"s3://{self.bucket}/{self.prefix}/: {self.files} files, {self.sent} new or changed, {self.deleted} deleted"
             + (f", {stay} kept that the directory no longer has (--delete removes them)" if stay else "")
+            + (f"\n{self._left_out}" if self.left_out else "")
         )
+
+    @property
+    def _left_out(self) -> str:
+        some, more = self.left_out[:_SHOWN], len(self.left_out) - _SHOWN
+        names = ", ".join(map(repr, some)) + (f" and {more} more" if more > 0 else "")
+        return f"{len(self.left_out)} photos left out, which do not lie directly in a folder of the directory: {names}"
 
 
 @dataclass(frozen=True)
@@ -85,9 +96,10 @@ def upload(
     """
     prefix = checked_prefix(prefix)
     files = photo_files(source, groups, listing)
-    return _Uploader(account, account.output("data", "RawBucket"), prefix).run(
+    done = _Uploader(account, account.output("data", "RawBucket"), prefix).run(
         files, delete, start, progress or (lambda _done, _all: None)
     )
+    return replace(done, left_out=tuple(left_out(source)))
 
 
 def checked_prefix(prefix: str) -> str:
@@ -144,6 +156,16 @@ def _start_process(settings: Settings, environ: dict[str, str], bucket: str, pre
     global _here
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides what Ctrl-C means
     _here = _Sender(Account(settings, environ), bucket, prefix), ThreadPoolExecutor(_THREADS_OF_SEVERAL)
+
+
+def _start_forkserver() -> None:
+    """Start what processes are forked from, deaf to Ctrl-C: it would print a traceback while it imports."""
+    resource_tracker.ensure_running()
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        forkserver.ensure_running()
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _bring(files: Sequence[_File]) -> list[_Known | None]:
@@ -208,6 +230,7 @@ class _Uploader:
         # Threads of one process wait for Python's lock: signing and reading answers takes as long as S3 does.
         context = multiprocessing.get_context("forkserver")
         context.set_forkserver_preload(["ops.upload"])
+        _start_forkserver()
         processes = min(_PROCESSES, len(os.sched_getaffinity(0)))
         place = (self.account.settings, dict(self.account.environ), self.bucket, self.prefix)
         try:

@@ -120,7 +120,8 @@ def _run_trial(
     trial.ended = time.time()
     how = "stopped early" if trial.pruned else trial.status.lower()
     value = "no objective value" if trial.objective is None else f"{objective}={trial.objective:.4f}"
-    context.on_line(f"trial {trial.number + 1} {how}: {value}")
+    reason = str(trial.result.describe.get("FailureReason", "")).strip()
+    context.on_line(f"trial {trial.number + 1} {how}: {reason.splitlines()[-1] if reason else value}")
     return trial
 
 

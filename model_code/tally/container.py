@@ -9,6 +9,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -78,10 +79,11 @@ def train(paths: MlPaths) -> int:
             child.send_signal(number)
 
     signal.signal(signal.SIGTERM, pass_on)
-    child = subprocess.Popen(_command(cluster, processes), env=environment)
-    if stopping:  # the signal came while the child was being made
-        child.send_signal(signal.SIGTERM)
-    code = child.wait()
+    with tempfile.TemporaryDirectory(prefix="tally-torchrun-") as logs:  # torchrun leaves its own behind
+        child = subprocess.Popen(_command(cluster, processes, logs), env=environment)
+        if stopping:  # the signal came while the child was being made
+            child.send_signal(signal.SIGTERM)
+        code = child.wait()
     # A stop that went wrong (a checkpoint that could not be written) is a failure; torchrun's own word that a signal
     # ended it is not.
     if stopping and not _failed_while_stopping(error_file):
@@ -95,7 +97,7 @@ def _gpus() -> int:
     return len(list(Path("/dev").glob("nvidia[0-9]*")))
 
 
-def _command(cluster: Cluster, processes: int) -> list[str]:
+def _command(cluster: Cluster, processes: int, logs: str) -> list[str]:
     """A plain process where that is enough: torchrun costs seconds and memory."""
     if len(cluster.hosts) * processes == 1:
         return [sys.executable, "-m", "tally.rank"]
@@ -104,6 +106,7 @@ def _command(cluster: Cluster, processes: int) -> list[str]:
         f"--nnodes={len(cluster.hosts)}",
         f"--node-rank={cluster.index}",
         f"--nproc-per-node={processes}",
+        f"--log-dir={logs}",
         f"--master-addr={os.environ.get('MASTER_ADDR', cluster.hosts[0])}",
         f"--master-port={os.environ.get('MASTER_PORT', _PORT)}",
         *("-m", "tally.rank"),

@@ -65,6 +65,7 @@ def test_a_failing_trial_is_counted_and_the_search_goes_on(workspace_for, job):
     assert answer["HyperParameterTuningJobStatus"] == "Completed"
     assert answer["TrainingJobStatusCounters"]["NonRetryableError"] == 1
     assert "boom" in answer["TrainingJobSummaries"][1]["FailureReason"]
+    assert any(line.startswith("trial 2 failed: ") and "boom" in line for line in job.lines)
 
 
 def test_a_search_without_a_success_fails_with_the_first_reason(workspace_for, job):

@@ -132,6 +132,24 @@ def test_a_prefix_beside_another_is_left_alone(account: Account, data_stack: str
     assert len(keys(account, data_stack, "photos-old/")) == 5
 
 
+def test_photos_that_lie_where_none_is_taken_from_are_counted_and_named(
+    account: Account, data_stack: str, photos: Path
+) -> None:
+    for name in ("top.jpg", "bin-images/2024/3.PNG", "bin-images/notes.txt", ".hidden/4.jpg"):
+        (photos / name).parent.mkdir(exist_ok=True)
+        (photos / name).write_text(name)
+    (photos / "bin-images" / "gone.jpg").symlink_to(photos / "nowhere")
+    done = upload(account, photos, "photos")
+    assert done.left_out == ("top.jpg", "bin-images/gone.jpg", "bin-images/2024/3.PNG")
+    assert str(done).splitlines()[1] == (
+        "3 photos left out, which do not lie directly in a folder of the directory: "
+        "'top.jpg', 'bin-images/gone.jpg', 'bin-images/2024/3.PNG'"
+    )
+    for number in range(9):
+        (photos / f"{number}.jpg").touch()
+    assert str(upload(account, photos, "photos")).endswith("'3.jpg', '4.jpg' and 7 more")
+
+
 def test_groups_and_listing_take_their_places(account: Account, data_stack: str, photos: Path, tmp_path: Path) -> None:
     (photos / "groups.csv").write_text("image_id,group\n")
     groups = tmp_path / "mine.csv"

@@ -84,8 +84,9 @@ def read_source(root: Path) -> Source:
     layout = "bin-images" if (root / "bin-images").is_dir() else "class folders"
     found = list(_bin_images(root, notes) if layout == "bin-images" else _class_folders(root, notes))
     wanted = _read_list(root / "file_list.json")
+    there = {entry.id for entry in found}
     if wanted is not None:
-        missing = len(wanted - {entry.id for entry in found})
+        missing = len(wanted - there)
         if missing:
             notes.append(f"file_list.json names {missing} photos that are not there")
         found = [entry for entry in found if entry.id in wanted]
@@ -97,10 +98,13 @@ def read_source(root: Path) -> Source:
     found.sort(key=lambda entry: (entry.id, entry.file))
     entries, refused = _unique_ids(found)
     groups, origins = _read_groups(root / "groups.csv")
-    if groups:
+    if (root / "groups.csv").exists():
         ungrouped = sum(entry.id not in groups for entry in entries)
         if ungrouped:
             notes.append(f"groups.csv has no group for {ungrouped} photos: they are grouped by blocks of ids")
+        unknown = len(groups.keys() - there)
+        if unknown:
+            notes.append(f"groups.csv names {unknown} photos that are not there")
     return Source(root, layout, tuple(entries), tuple(refused), groups, origins, tuple(notes))
 
 

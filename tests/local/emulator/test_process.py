@@ -130,6 +130,16 @@ def test_workers_of_a_killed_emulator_are_ended_by_the_next_one(emulator: Emulat
     emulator.stop()
 
 
+def test_processes_of_an_emulator_in_a_folder_below_are_left_alone(tmp_path: Path) -> None:
+    inner = tmp_path / "inner"
+    environment = {**os.environ, children.MARK: str(inner), "TALLY_ML_ROOT": str(inner / "job")}
+    with subprocess.Popen(["sleep", "60"], env=environment) as job:
+        children.end(tmp_path)
+        assert job.poll() is None
+        children.end(inner)
+        job.wait(5)
+
+
 def test_nothing_is_left_in_the_folder_for_temporary_files(
     emulator: EmulatorProcess, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -160,6 +160,18 @@ def test_groups_and_sources_are_read_by_id(tmp_path: Path, touch: Touch) -> None
     assert source.warnings == ("groups.csv has no group for 1 photos: they are grouped by blocks of ids",)
 
 
+def test_groups_of_no_photo_and_photos_of_no_group_are_counted(tmp_path: Path, touch: Touch) -> None:
+    touch("1/1.jpg", "1/2.jpg")
+    touch("groups.csv", content="image_id,group\n1,A\n7,A\n8,B\n2,B\n")
+    assert read_source(tmp_path).warnings == ("groups.csv names 2 photos that are not there",)
+    touch("groups.csv", content="image_id,group\n")
+    expected = ("groups.csv has no group for 2 photos: they are grouped by blocks of ids",)
+    assert read_source(tmp_path).warnings == expected
+    touch("groups.csv", content="image_id,group\n1,A\n2,B\n")
+    touch("file_list.json", content='{"1": ["1.jpg"]}')
+    assert read_source(tmp_path).warnings == (), "the file may be of more photos than the list takes"
+
+
 @pytest.mark.parametrize(
     ("content", "message"),
     [
