@@ -19,7 +19,7 @@ from local.errors import LocalError
 from local.events import Event
 from local.files import file_digest
 from local.s3uri import S3Uri
-from local.settings import ARTIFACTS_BUCKET, DEFAULTS, ENVIRONMENT, NAMES, PREFIX, RunSettings
+from local.settings import ARTIFACTS_BUCKET, ENVIRONMENT, NAMES, PREFIX, RunSettings
 from local.state import State
 from ops import cdk, environments, predict, runs, upload
 from ops.account import Account, parameter
@@ -186,7 +186,7 @@ def deployed(settings: RunSettings, display: Display, image: Path, *, keep: bool
             if own:
                 emulator.start()
             display.say(f"an emulated AWS account {'answers' if own else 'runs already'} at {emulator.endpoint}")
-            if not own and (settings.port or settings.max_instances != DEFAULTS.max_instances):
+            if not own and (settings.port or settings.max_instances != RunSettings.max_instances):
                 display.say("it keeps the port and the max-instances that it was started with: make down ends it")
             platform = Platform(settings, display, emulator)
             platform.deploy(synthesis)

@@ -45,7 +45,7 @@ def check_extras(groups: Path | None, listing: Path | None) -> None:
 
 
 def left_out(source: Path) -> list[str]:
-    """Photos that `photo_files` does not take, by name: beside the folders, in folders below those, links to nothing."""
+    """Photos that `photo_files` does not take, by name: beside the folders, in folders below those, dead links."""
     found = []
     for folder, folders, names in os.walk(source):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
