@@ -15,7 +15,7 @@ import socket
 import sys
 import traceback
 from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 
 import anyio
 import uvicorn
@@ -63,7 +63,8 @@ def serve(load: Callable[[], Predictor]) -> None:
     config = uvicorn.Config(
         app, loop="uvloop", http="httptools", ws="none", timeout_graceful_shutdown=DRAIN_SECONDS, access_log=False
     )
-    uvicorn.Server(config).run([place])
+    with suppress(KeyboardInterrupt):  # Ctrl-C, which uvicorn raises again as well
+        uvicorn.Server(config).run([place])
 
 
 def counter(predictor: Predictor, package: str | None) -> Callable[[bytes], Answer]:

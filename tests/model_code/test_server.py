@@ -219,11 +219,12 @@ server.serve(lambda: Predictor.load(MlPaths.from_env().model))
 """
 
 
-def test_sigterm_finishes_the_request_at_hand_and_exits_with_0(root: Path) -> None:
+@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGINT])
+def test_a_server_that_is_ended_finishes_the_request_at_hand_and_exits_with_0(root: Path, how: signal.Signals) -> None:
     with running(root, SLOW.format(warm_up=0)) as (port, process), ThreadPoolExecutor(1) as pool:
         answer = pool.submit(post, port, photo(red=4))
         time.sleep(0.4)
-        process.send_signal(signal.SIGTERM)
+        process.send_signal(how)
         assert answer.result()[1]["count"] == 4
         assert process.wait(10) == 0
         with pytest.raises(OSError, match="refused"):
