@@ -20,6 +20,7 @@ from local.samples import sample_photos
 from local.settings import ARTIFACTS_BUCKET, PREFIX, RAW_BUCKET, REPOSITORY, RunSettings, check_surroundings
 from local.stopping import stopping_on_signals
 from local.summary import LIMITS, print_summary, summarize, write_summary
+from ops import upload
 from ops.photos import check_extras, photo_files
 
 _EXIT_CODES = {"succeeded": 0, "refused": 0, "failed": 1, "stopped": 130}
@@ -39,6 +40,8 @@ def run(settings: RunSettings, stream: TextIO, image: Path = REPOSITORY / "model
         (settings.build / "summary.json").unlink(missing_ok=True)
         with _photos(settings, display) as photos, TreeMeter() as meter, deployed(settings, display, image) as platform:
             meter.add(platform.pid)
+            if settings.data is None:  # two files a photo, which are still drawn
+                upload.prepare(2 * settings.sample_photos)
             summary = _Run(settings, display, platform, meter).execute(photos(), started)
     write_summary(settings.build, summary)
     print_summary(summary, settings.build, stream)

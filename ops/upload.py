@@ -158,8 +158,14 @@ def _start_process(settings: Settings, environ: dict[str, str], bucket: str, pre
     _here = _Sender(Account(settings, environ), bucket, prefix), ThreadPoolExecutor(_THREADS_OF_SEVERAL)
 
 
-def _start_forkserver() -> None:
-    """Start what processes are forked from, deaf to Ctrl-C: it would print a traceback while it imports."""
+def prepare(files: int) -> None:
+    """Begin to start what sends so many files, where that takes processes, for an upload that comes soon.
+
+    They are deaf to Ctrl-C from the beginning: it would print a traceback while they import.
+    """
+    if files <= _ALONE:
+        return
+    multiprocessing.get_context("forkserver").set_forkserver_preload(["ops.upload"])
     resource_tracker.ensure_running()
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
@@ -228,9 +234,8 @@ class _Uploader:
                 yield pool, _Sender(self.account, self.bucket, self.prefix).bring, 1
             return
         # Threads of one process wait for Python's lock: signing and reading answers takes as long as S3 does.
+        prepare(files)
         context = multiprocessing.get_context("forkserver")
-        context.set_forkserver_preload(["ops.upload"])
-        _start_forkserver()
         processes = min(_PROCESSES, len(os.sched_getaffinity(0)))
         place = (self.account.settings, dict(self.account.environ), self.bucket, self.prefix)
         try:

@@ -45,6 +45,7 @@ _CALLBACK_SECONDS = 7 * 86400.0  # SageMaker waits seven days for an answer
 _LAMBDA_SECONDS = 600  # a Lambda step ends after ten minutes
 _KEPT_EXECUTIONS = 10
 _AUTOSCALING = "application-autoscaling"
+_JOBS_AT_WORK_SECONDS = 10.0  # from the start of an execution until nothing but jobs is at work
 
 _logger = logging.getLogger("tally.sagemaker")
 
@@ -125,7 +126,9 @@ class SageMaker:
             return self._moto.call(service, operation, request)
         shapes.validate(operation, request)
         if operation == "StartPipelineExecution":  # may end with an endpoint that is scaled
-            threading.Thread(target=self._moto.load, args=(_AUTOSCALING,), daemon=True).start()
+            loading = threading.Timer(_JOBS_AT_WORK_SECONDS, self._moto.load, [_AUTOSCALING])
+            loading.daemon = True
+            loading.start()
         return shapes.answer(operation, function(request))
 
     def close(self) -> None:
