@@ -25,8 +25,7 @@ from ops import cdk, environments, predict, runs, upload
 from ops.account import Account, parameter
 from ops.errors import OpsError
 
-_STACK_SECONDS = 120.0
-_TOOLKIT = "CDKToolkit"
+_RESTORE_SECONDS = 120.0
 _POLL_SECONDS = 0.2
 
 
@@ -77,7 +76,7 @@ class Platform:
         fresh = not cdk.is_bootstrapped(self.account)
         started = time.monotonic()
         if fresh:
-            self._bootstrap()
+            tool.bootstrap_without_cli()
         tool.deploy(assembly=synthesis.result())
         self._display.say(f"cdk deploy --all: {time.monotonic() - started:.0f} s")
         if settings.weights:
@@ -94,30 +93,6 @@ class Platform:
             if not status.endswith("_IN_PROGRESS"):
                 self._display.listen(Event("note", "cdk deploy", f"{stack} {status}"))
 
-    def _bootstrap(self) -> None:
-        """Deploy the CDK's toolkit stack from the CLI's own template: the CLI takes two seconds to do so."""
-        self.client("cloudformation").create_stack(
-            StackName=_TOOLKIT,
-            TemplateBody=cdk.bootstrap_template(),
-            Parameters=[{"ParameterKey": "FileAssetsBucketKmsKeyId", "ParameterValue": "AWS_MANAGED_KEY"}],
-            Capabilities=["CAPABILITY_NAMED_IAM"],
-        )
-        status = self._status_at_the_end(_TOOLKIT)
-        if status != "CREATE_COMPLETE":
-            raise LocalError(f"the stack {_TOOLKIT} could not be deployed: {status}; see {self.log}")
-
-    def _status_at_the_end(self, stack: str) -> str:
-        """Status of a stack once CloudFormation no longer works on it; LocalError when that takes too long."""
-        deadline = time.monotonic() + _STACK_SECONDS
-        while True:
-            (found,) = self.client("cloudformation").describe_stacks(StackName=stack)["Stacks"]
-            status = str(found["StackStatus"])
-            if not status.endswith("_IN_PROGRESS"):
-                return status
-            if time.monotonic() > deadline:
-                raise LocalError(f"{stack} is still {status} after {_STACK_SECONDS:g} s; see {self.log}")
-            time.sleep(_POLL_SECONDS)
-
     def _put_in_service(self, package: str) -> None:
         """Set the serving stack to the model that was in service, without asking the gate again."""
         cloudformation, stack = self.client("cloudformation"), NAMES.stack("serving")
@@ -127,7 +102,11 @@ class Platform:
             Parameters=[{"ParameterKey": MODEL_PACKAGE_PARAMETER, "ParameterValue": package}],
             Capabilities=["CAPABILITY_NAMED_IAM"],
         )
-        status = self._status_at_the_end(stack)
+        deadline = time.monotonic() + _RESTORE_SECONDS
+        while (status := (self.account.stack("serving") or {}).get("StackStatus", "")).endswith("_IN_PROGRESS"):
+            if time.monotonic() > deadline:
+                raise LocalError(f"{stack} is still {status} after {_RESTORE_SECONDS:g} s; see {self.log}")
+            time.sleep(_POLL_SECONDS)
         if status != "UPDATE_COMPLETE":
             raise LocalError(f"the model of the last run, {package}, could not be served again: {status}; make clean")
         self._display.say(f"{_short(package)}, in service at the end of the last run, is in service again")

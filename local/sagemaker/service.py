@@ -86,6 +86,7 @@ class SageMaker:
         self._clients = [self._s3, _client("sqs", endpoint_url), _client("lambda", endpoint_url)]
         self._inputs = Inputs(self._s3, folders.inputs, read_object)
         self._moto = Moto()
+        self._loading: threading.Timer | None = None
         self._callbacks = Callbacks()
         emit, listen = _quietly(emit), _quietly(listen)
         tags = Tags()
@@ -126,13 +127,19 @@ class SageMaker:
             return self._moto.call(service, operation, request)
         shapes.validate(operation, request)
         if operation == "StartPipelineExecution":  # may end with an endpoint that is scaled
-            loading = threading.Timer(_JOBS_AT_WORK_SECONDS, self._moto.load, [_AUTOSCALING])
-            loading.daemon = True
-            loading.start()
+            self._load_autoscaling()
         return shapes.answer(operation, function(request))
+
+    def _load_autoscaling(self) -> None:
+        if self._loading is None:
+            self._loading = threading.Timer(_JOBS_AT_WORK_SECONDS, self._moto.load, [_AUTOSCALING])
+            self._loading.daemon = True
+            self._loading.start()
 
     def close(self) -> None:
         """End executions, jobs and servers, and wait until their processes are gone."""
+        if self._loading is not None:
+            self._loading.cancel()
         seconds = self._limits.grace_seconds + 10
         self._executions.close(seconds)
         self._jobs.close(seconds)

@@ -112,8 +112,7 @@ class Workers:
     async def _read(self, worker: _Worker, reader: asyncio.StreamReader) -> None:
         with suppress(OSError, asyncio.IncompleteReadError):
             while True:
-                head = await self._head(worker, reader)
-                status, length = _ANSWER.unpack(head)
+                status, length = _ANSWER.unpack(await self._head(worker, reader))
                 body = await reader.readexactly(length)
                 request = worker.at_hand.popleft()
                 self._places.release()
@@ -124,12 +123,12 @@ class Workers:
     async def _head(self, worker: _Worker, reader: asyncio.StreamReader) -> bytes:
         """The beginning of the worker's next answer. One that has hung over a request for a minute or two is killed."""
         while True:
-            begun = worker.at_hand[0] if worker.at_hand else None
+            begun = bool(worker.at_hand)  # what is first stays first until it is answered
             try:
                 async with asyncio.timeout(_ANSWER_SECONDS):
                     return await reader.readexactly(_ANSWER.size)
             except TimeoutError:
-                if begun is not None and worker.at_hand[0] is begun:
+                if begun:
                     os.kill(worker.pid, signal.SIGKILL)  # nobody else waits for it: it is there until `_replace`
 
     async def _replace(self, worker: _Worker) -> None:

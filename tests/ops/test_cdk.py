@@ -8,7 +8,9 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +18,7 @@ import pytest
 
 from infra.settings import Settings
 from local.emulator import environment
+from local.emulator.client import EmulatorProcess
 from ops import cdk, environments
 from ops.account import Account
 from ops.cdk import Cdk, CdkError, event, is_bootstrapped
@@ -99,6 +102,49 @@ def test_without_the_cli_the_same_templates_are_written(tmp_path: Path) -> None:
     assert "tally-laptop-serving.template.json" in compared.common_files
     _, differing, unread = filecmp.cmpfiles(compared.left, compared.right, compared.common_files, shallow=False)
     assert (differing, unread) == ([], [])
+
+
+@contextmanager
+def emulated(folder: Path) -> Iterator[Account]:
+    with EmulatorProcess(folder, arguments=["--image", str(cdk.REPOSITORY / "model_code")]) as emulator:
+        yield Account(environments.load("laptop"), emulator.child_environment)
+
+
+@pytest.mark.e2e  # two emulated accounts
+def test_without_the_cli_the_same_toolkit_stack_is_deployed(tmp_path: Path) -> None:
+    from cfnlint.decode import decode_str  # takes a second to import
+
+    found = []
+    for name in ("theirs", "ours"):
+        with emulated(tmp_path / name) as account:
+            tool = Cdk(account, build=tmp_path / f"{name}-build")
+            assert not is_bootstrapped(account)
+            (tool.bootstrap if name == "theirs" else tool.bootstrap_without_cli)()
+            assert is_bootstrapped(account)
+            cloudformation = account.client("cloudformation")
+            (stack,) = cloudformation.describe_stacks(StackName="CDKToolkit")["Stacks"]
+            template, problems = decode_str(cloudformation.get_template(StackName="CDKToolkit")["TemplateBody"])
+            assert template
+            assert not problems
+            found.append((stack["StackStatus"], stack["Parameters"], stack["Outputs"], template))
+    assert found[0] == found[1]
+
+
+@pytest.mark.parametrize(
+    "resource",
+    [{"Type": "AWS::No::Such"}, {"Type": "AWS::SageMaker::Endpoint", "Properties": {"EndpointConfigName": "missing"}}],
+    ids=["refused at once", "fails on the way"],
+)
+def test_a_toolkit_stack_that_cannot_be_deployed_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, resource: dict[str, Any]
+) -> None:
+    (tmp_path / "template.json").write_text(json.dumps({"Resources": {"Wrong": resource}}))
+    monkeypatch.setattr(cdk, "_TOOLKIT_TEMPLATE", tmp_path / "template.json")
+    with (
+        emulated(tmp_path / "account") as account,
+        pytest.raises(OpsError, match="CDKToolkit was not deployed to laptop"),
+    ):
+        Cdk(account, build=tmp_path / "build").bootstrap_without_cli()
 
 
 def test_without_the_cli_a_wrong_setting_is_named_as_well(tmp_path: Path) -> None:
