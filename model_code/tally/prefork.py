@@ -17,11 +17,11 @@ import struct
 import sys
 import traceback
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn, cast
 
 from tally.errors import TallyError
 
@@ -47,12 +47,60 @@ class _Request:
     answer: "asyncio.Future[Answer]"
 
 
-@dataclass
-class _Worker:
-    pid: int
-    connection: socket.socket
-    writer: asyncio.StreamWriter | None = None
-    at_hand: deque[_Request] = field(default_factory=deque)
+class _Worker(asyncio.Protocol):
+    """A process, and what it has at hand, the first of which it is at work on."""
+
+    def __init__(
+        self, pid: int, connection: socket.socket, places: asyncio.Semaphore, ended: "Callable[[_Worker], None]"
+    ) -> None:
+        self.pid, self.connection = pid, connection
+        self.at_hand: deque[_Request] = deque()
+        self.listens = False
+        self._places, self._ended = places, ended
+        self._said = bytearray()
+        self._transport: asyncio.WriteTransport | None = None
+
+    def give(self, request: _Request) -> None:
+        """One more request; a worker that starts gets what it has at hand as soon as it listens."""
+        self.at_hand.append(request)
+        if self.listens:
+            self._write(request)
+
+    def close(self) -> None:
+        """Let the process end when it has answered."""
+        if self._transport:
+            self._transport.close()
+
+    # what asyncio calls
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """From now on it is told what to do."""
+        self._transport, self.listens = cast(asyncio.WriteTransport, transport), True
+        for request in self.at_hand:
+            self._write(request)
+
+    def data_received(self, data: bytes) -> None:
+        """Hand over the answers that are whole."""
+        self._said += data
+        while len(self._said) >= _ANSWER.size:
+            status, length = _ANSWER.unpack_from(self._said)
+            end = _ANSWER.size + length
+            if len(self._said) < end:
+                break
+            answer = self.at_hand.popleft().answer
+            self._places.release()
+            if not answer.done():  # else its client has gone
+                answer.set_result((status, bytes(self._said[_ANSWER.size : end])))
+            del self._said[:end]
+
+    def connection_lost(self, _: Exception | None) -> None:
+        """The process has ended, or is let go."""
+        self.listens = False
+        self._ended(self)
+
+    def _write(self, request: _Request) -> None:
+        assert self._transport  # noqa: S101 - it listens
+        self._transport.writelines([_REQUEST.pack(len(request.body)), request.body])  # with one call of the system
 
 
 class Workers:
@@ -65,6 +113,7 @@ class Workers:
         self._answer = answer
         self._places = asyncio.Semaphore(_DEPTH * number)
         self._tasks: set[asyncio.Task[None]] = set()
+        self._closing = False
         gc.freeze()  # else the collector writes to every object, and so copies every page that is shared
         self._workers = [self._fork(prepare) for _ in range(number)]
         for worker in self._workers:
@@ -79,63 +128,47 @@ class Workers:
         """Before the first `ask`, in the same event loop."""
         for worker in self._workers:
             await self._listen(worker)
+        self._begin(self._kill_what_hangs())
 
     async def ask(self, body: bytes) -> Answer:
         """What a worker answers to `body`; WorkerDiedError when it ended over it."""
         await self._places.acquire()
         request = _Request(body, asyncio.get_running_loop().create_future())
-        self._send(request)
+        min(self._workers, key=lambda worker: len(worker.at_hand)).give(request)
         return await request.answer
 
     def close(self) -> None:
         """Let the workers end when they have answered what they have at hand."""
+        self._closing = True
         for task in self._tasks:
             task.cancel()
         for worker in self._workers:
-            if worker.writer:
-                worker.writer.close()
-
-    def _send(self, request: _Request) -> None:
-        worker = min(self._workers, key=lambda worker: len(worker.at_hand))
-        worker.at_hand.append(request)
-        if worker.writer:  # else one that starts; it gets what it has at hand as soon as it listens
-            _write(worker.writer, request)
+            worker.close()
 
     async def _listen(self, worker: _Worker) -> None:
-        reader, worker.writer = await asyncio.open_connection(sock=worker.connection)
-        for request in worker.at_hand:
-            _write(worker.writer, request)
-        task = asyncio.create_task(self._read(worker, reader))
+        await asyncio.get_running_loop().create_connection(lambda: worker, sock=worker.connection)
+
+    def _begin(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    async def _read(self, worker: _Worker, reader: asyncio.StreamReader) -> None:
-        with suppress(OSError, asyncio.IncompleteReadError):
-            while True:
-                status, length = _ANSWER.unpack(await self._head(worker, reader))
-                body = await reader.readexactly(length)
-                request = worker.at_hand.popleft()
-                self._places.release()
-                if not request.answer.done():  # else its client has gone
-                    request.answer.set_result((status, body))
-        await self._replace(worker)
-
-    async def _head(self, worker: _Worker, reader: asyncio.StreamReader) -> bytes:
-        """The beginning of the worker's next answer. One that has hung over a request for a minute or two is killed."""
+    async def _kill_what_hangs(self) -> None:
+        """Kill a worker that has been over the same request for a minute or two."""
         while True:
-            begun = bool(worker.at_hand)  # what is first stays first until it is answered
-            try:
-                async with asyncio.timeout(_ANSWER_SECONDS):
-                    return await reader.readexactly(_ANSWER.size)
-            except TimeoutError:
-                if begun:
-                    os.kill(worker.pid, signal.SIGKILL)  # nobody else waits for it: it is there until `_replace`
+            begun = {worker: worker.at_hand[0] for worker in self._workers if worker.at_hand}
+            await asyncio.sleep(_ANSWER_SECONDS)
+            for worker in self._workers:
+                # One that listens has not been waited for: its number is still its own.
+                if worker.listens and worker.at_hand and worker.at_hand[0] is begun.get(worker):
+                    os.kill(worker.pid, signal.SIGKILL)
+
+    def _ended(self, worker: _Worker) -> None:
+        if not self._closing:
+            self._begin(self._replace(worker))
 
     async def _replace(self, worker: _Worker) -> None:
         """Start another worker in the place of one that has ended. What that had not begun is not lost."""
-        if worker.writer:
-            worker.writer.close()
-            worker.writer = None
         ended = _reaped(worker.pid)
         print(f"worker {worker.pid} {ended}, with {len(worker.at_hand)} photos at hand", file=sys.stderr, flush=True)
         if worker.at_hand:
@@ -160,7 +193,7 @@ class Workers:
         if pid == 0:
             _work(theirs, self._answer, prepare)
         theirs.close()
-        return _Worker(pid, ours)
+        return _Worker(pid, ours, self._places, self._ended)
 
 
 def _work(
@@ -200,11 +233,6 @@ def _answer_all(connection: socket.socket, answer: Callable[[bytes], Answer]) ->
         while head := requests.read(_REQUEST.size):
             status, body = answer(requests.read(*_REQUEST.unpack(head)))
             connection.sendall(_ANSWER.pack(status, len(body)) + body)
-
-
-def _write(writer: asyncio.StreamWriter, request: _Request) -> None:
-    writer.write(_REQUEST.pack(len(request.body)))
-    writer.write(request.body)
 
 
 def _wait_until_ready(worker: _Worker) -> None:

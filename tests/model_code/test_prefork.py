@@ -1,15 +1,20 @@
 """The server's worker processes: they die, are killed, do not start, and nobody else may notice."""
 
+import asyncio
 import os
 import signal
+import socket
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import psutil
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from tally.cpus import usable_cpus
+from tally.prefork import _ANSWER, Answer, _Request, _Worker
 from tests.model_code.test_server import free_port, post, request, running, start
 from tests.model_code.tiny_model import photo, write_model
 
@@ -35,6 +40,24 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("ml")
     write_model(root / "model")
     return root
+
+
+@given(st.lists(st.tuples(st.integers(100, 599), st.binary(max_size=20)), max_size=5), st.data())
+def test_answers_that_come_in_any_pieces_are_those_that_were_sent(answers: list[Answer], data: st.DataObject) -> None:
+    async def received(connection: socket.socket) -> list[Answer]:
+        worker = _Worker(0, connection, asyncio.Semaphore(0), lambda _: None)
+        futures = [asyncio.get_running_loop().create_future() for _ in answers]
+        for future in futures:
+            worker.give(_Request(b"", future))
+        sent = b"".join(_ANSWER.pack(status, len(body)) + body for status, body in answers)
+        while sent:
+            length = data.draw(st.integers(1, len(sent)))
+            worker.data_received(sent[:length])
+            sent = sent[length:]
+        return list(await asyncio.wait_for(asyncio.gather(*futures), 1))
+
+    with socket.socket() as connection:
+        assert asyncio.run(received(connection)) == answers
 
 
 def test_there_is_a_worker_for_each_cpu(root: Path) -> None:

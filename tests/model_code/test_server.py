@@ -154,6 +154,19 @@ def test_unknown_paths_and_methods_are_json_too(port: int) -> None:
     assert request(port, "GET", "/nothing") == (404, {"code": "not_found", "message": "Not Found"})
     status, answer = request(port, "GET", "/invocations")
     assert (status, answer["code"]) == (405, "method_not_allowed")
+    assert request(port, "POST", "/ping") == (405, answer)
+
+
+def test_a_refused_method_is_told_which_there_are(port: int) -> None:
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=20)
+    for path, allowed in (("/ping", "GET, HEAD"), ("/invocations", "POST")):
+        connection.request("DELETE", path)
+        response = connection.getresponse()
+        response.read()
+        assert (response.status, response.headers["allow"]) == (405, allowed)
+    connection.request("HEAD", "/ping")
+    assert connection.getresponse().status == 200
+    connection.close()
 
 
 def test_a_chunked_body_without_content_length_is_counted(port: int) -> None:
