@@ -1,8 +1,9 @@
-"""What all tests share: the order of the suite, how many run at once, and one emulated AWS for tests of parts."""
+"""What all tests share: their order, how many run at once, which are slow, and one emulated AWS for tests of parts."""
 
 import gc
 import os
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -16,7 +17,11 @@ if "PYTEST_XDIST_WORKER" in os.environ:
     os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 # Files that take longest go first, so that no process works alone at the end.
-LONGEST = ("test_training_jobs.py", "test_container.py", "test_security.py", "test_synth.py", "test_run.py")
+LONGEST = ("test_training_jobs.py", "test_security.py", "test_evaluation.py", "test_preprocess.py")
+
+# What tests the measurements, which users of the platform do not need: `make e2e` runs it.
+TESTS = Path(__file__).parent
+MEASUREMENTS = (TESTS / "benchmarks", TESTS / "test_benchmarks.py", TESTS / "test_experiments.py")
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -25,7 +30,11 @@ def pytest_xdist_auto_num_workers() -> int:
     return len(os.sched_getaffinity(0)) + 1
 
 
+@pytest.hookimpl(tryfirst=True)  # before pytest looks which marks are asked for
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if any(item.path.is_relative_to(place) for place in MEASUREMENTS):
+            item.add_marker(pytest.mark.e2e)
     items.sort(key=lambda item: LONGEST.index(item.path.name) if item.path.name in LONGEST else len(LONGEST))
 
 

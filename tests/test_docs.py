@@ -13,7 +13,8 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
-MODULES = sorted(file for folder in ("benchmarks", "experiments") for file in (ROOT / folder).rglob("*.py"))
+MEASUREMENTS = ("benchmarks", "experiments")
+MODULES = sorted(file for folder in MEASUREMENTS for file in (ROOT / folder).rglob("*.py"))
 COMMAND = (
     r"(?:PYTHONPATH=(\S+) )?\S*python -m ((?:local|ops|infra|pipeline|tally|benchmarks|experiments)[\w.]*)([^\n|]*)"
 )
@@ -80,23 +81,23 @@ def test_files_that_are_named_exist(page: Path) -> None:
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_options_of_our_commands_exist(page: Path) -> None:
-    check_options(page)
+    check_options(page, ("local", "ops", "infra", "pipeline"))  # the container's are tested with it
 
 
 @pytest.mark.e2e  # each module is started, and most import torch
-@pytest.mark.parametrize("page", MODULES, ids=lambda page: str(page.relative_to(ROOT)))
-def test_options_that_a_measurement_says_it_has_exist(page: Path) -> None:
-    check_options(page)
+@pytest.mark.parametrize("page", [*PAGES, *MODULES], ids=lambda page: str(page.relative_to(ROOT)))
+def test_options_of_measurements_exist(page: Path) -> None:
+    check_options(page, MEASUREMENTS)
 
 
-def check_options(page: Path) -> None:
+def check_options(page: Path, packages: tuple[str, ...]) -> None:
     for path, module, rest in re.findall(COMMAND, code(page).replace("\\\n", " ")):
         words = rest.split()
         commands = [word for word in words[:1] if re.fullmatch(r"[a-z]+", word)]
         options = re.findall(r"--[a-z-]+", rest)
-        if module == "tally":
-            continue  # its options are tested with the container
-        if module.startswith(("benchmarks", "experiments")) and not options:  # some have no --help
+        if module.partition(".")[0] not in packages:
+            continue
+        if module.startswith(MEASUREMENTS) and not options:  # some have no --help
             place = ROOT / module.replace(".", "/")
             there = place.with_suffix(".py").is_file() or (place / "__main__.py").is_file()
             assert there, f"{page.name}: there is no {module}"

@@ -13,6 +13,8 @@ from tests.infra.synth import IMAGES, NODE, Synthesized, contexts, run_app
 os.environ.setdefault("JSII_NODE", str(NODE))  # before any test imports aws_cdk
 
 AppOf = Callable[..., Synthesized]
+ENVIRONMENTS = ("dev", "prod", pytest.param("laptop", marks=pytest.mark.e2e))
+"""Those of cdk.json. A synthesis takes seconds, and make e2e deploys the laptop's anyway."""
 
 
 @pytest.fixture(scope="session")

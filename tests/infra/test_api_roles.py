@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.infra.conftest import AppOf
+from tests.infra.conftest import ENVIRONMENTS, AppOf
 from tests.infra.synth import Synthesized, actions_of, text
 from tests.infra.templates import OTHERWISE, listed
 
@@ -60,13 +60,13 @@ def named(pairs: set[tuple[str, str]], env: str) -> set[tuple[str, str]]:
     return {(action, resource.replace("{env}", env)) for action, resource in pairs}
 
 
-@pytest.mark.parametrize("environment", ["dev", "prod", "laptop"])
+@pytest.mark.parametrize("environment", ENVIRONMENTS)
 def test_counting_may_ask_the_endpoint_read_the_photos_and_nothing_else(app_of: AppOf, environment: str) -> None:
     expected = named(PREDICTIONS | may_read(f"{RAW}/photos/*"), environment)
     assert allowed(app_of(environment), "FunctionRole") == expected
 
 
-@pytest.mark.parametrize("environment", ["dev", "prod", "laptop"])
+@pytest.mark.parametrize("environment", ENVIRONMENTS)
 def test_speaking_about_the_api_may_look_at_the_endpoint_and_nothing_else(app_of: AppOf, environment: str) -> None:
     assert allowed(app_of(environment), "AboutRole") == named(ABOUT, environment)
 

@@ -7,10 +7,8 @@ import pytest
 from cfnlint.api import ManualArgs, lint
 
 from infra.settings import read_settings
-from tests.infra.conftest import AppOf
+from tests.infra.conftest import ENVIRONMENTS, AppOf
 from tests.infra.synth import IMAGES, contexts
-
-ENVIRONMENTS = ("dev", "prod", "laptop")
 
 LINT_EXCEPT = {
     "W3005": "CDK makes a resource depend on a role and its policies at once; the policies are what matters, and that "
@@ -33,6 +31,7 @@ def test_synthesis_reports_nothing(app_of: AppOf, environment: str) -> None:
     assert findings(app_of(environment).directory) == {}
 
 
+@pytest.mark.e2e
 def test_each_plugin_fails_a_synthesis(tmp_path: Path) -> None:
     """cdk-nag's two packs and CDK's own rules belong to the app itself, so that nobody deploys past them."""
     from aws_cdk import CfnResource  # takes seconds, and a Node process

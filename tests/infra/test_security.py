@@ -9,12 +9,11 @@ from typing import Any
 
 import pytest
 
-from tests.infra.conftest import AppOf
+from tests.infra.conftest import ENVIRONMENTS, AppOf
 from tests.infra.security_rules import RULES, Rule, jobs
 from tests.infra.templates import platform_of
 
 Change = Callable[[dict[str, Any]], None]
-ENVIRONMENTS = ("dev", "prod", "laptop")
 
 
 @pytest.mark.parametrize("environment", ENVIRONMENTS)

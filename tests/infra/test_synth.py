@@ -1,6 +1,6 @@
 """The synthesis: the same bytes anywhere and any time, quickly, and refused when a security rule is broken.
 
-What compares two syntheses of its own takes half a minute, and is run by `make e2e`.
+What makes syntheses of its own takes half a minute, and is run by `make e2e`.
 """
 
 import json
@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.infra.conftest import AppOf
+from tests.infra.conftest import ENVIRONMENTS, AppOf
 from tests.infra.synth import NODE, ROOT, Synthesized, contexts, run_app, text
 
 STACKS = {"data", "serving", "release", "training", "api", "operations"}
@@ -101,7 +101,7 @@ def test_images_are_built_from_both_targets_of_the_dockerfile_where_none_is_give
         assert not (context / ".venv").exists()
 
 
-@pytest.mark.parametrize("environment", ["dev", "prod", "laptop"])
+@pytest.mark.parametrize("environment", ENVIRONMENTS)
 def test_every_environment_has_all_stacks_without_hidden_functions(app_of: AppOf, environment: str) -> None:
     app = app_of(environment)
     assert app.templates.keys() == STACKS
@@ -132,6 +132,7 @@ def test_two_environments_share_no_name(dev: Synthesized, prod: Synthesized) -> 
     assert not {(kind, name) for kind, name in shared if not re.search(r"<(?!AWS::)", name)}
 
 
+@pytest.mark.e2e
 def test_a_broken_security_rule_stops_the_synthesis(tmp_path: Path, home: Path) -> None:
     """Through app.py itself: `build` adds a public bucket behind the back of the secure defaults."""
     program = (

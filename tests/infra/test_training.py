@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from pipeline.validate import validate
-from tests.infra.conftest import AppOf
+from tests.infra.conftest import ENVIRONMENTS, AppOf
 from tests.infra.synth import Synthesized, actions_of, text
 
 _FILLED_IN = {"AWS::Partition": "aws", "AWS::Region": "eu-central-1", "AWS::AccountId": "123456789012"}
@@ -39,13 +39,14 @@ def _example(part: dict[str, Any]) -> str:
     return "a-bucket"
 
 
-@pytest.mark.parametrize("environment", ["dev", "prod", "laptop"])
+@pytest.mark.parametrize("environment", ENVIRONMENTS)
 def test_the_deployed_definition_is_one_that_sagemaker_takes(app_of: AppOf, environment: str) -> None:
     definition = definition_of(app_of(environment))
     assert validate(definition) == []
     assert len(json.dumps(definition)) < 1_048_576  # CreatePipeline's limit
 
 
+@pytest.mark.e2e
 def test_settings_of_an_environment_reach_the_definition(app_of: AppOf, dev: Synthesized) -> None:
     def parameters(app: Synthesized) -> dict[str, Any]:
         return {each["Name"]: each.get("DefaultValue") for each in definition_of(app)["Parameters"]}

@@ -14,6 +14,7 @@ def laptop(tmp_path):
     return FakeLaptop(tmp_path)
 
 
+@pytest.mark.e2e
 def test_a_run_deploys_trains_judges_releases_and_asks_the_api(laptop):
     code, summary, text = laptop.run()
     assert (code, summary["status"], summary["failure_reason"]) == (0, "succeeded", None), text

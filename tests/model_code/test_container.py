@@ -55,6 +55,7 @@ def test_hosts_are_ranked_by_name_wherever_the_list_is_read(tmp_path: Path) -> N
     assert Cluster.read(tmp_path / "absent.json") == Cluster(("localhost",), "localhost", None)
 
 
+@pytest.mark.e2e
 @pytest.mark.parametrize(
     ("hyperparameters", "message"),
     [
@@ -112,6 +113,7 @@ def test_trials_of_a_tuning_job_share_a_checkpoint_location_without_meeting(tmp_
     assert sorted(path.name for path in (tmp_path / "checkpoints").iterdir()) == ["trial-1", "trial-2"]
 
 
+@pytest.mark.e2e
 def test_an_unwritable_model_directory_is_named(tmp_path: Path) -> None:
     make_channels(tmp_path)
     configure(tmp_path, epochs=1)

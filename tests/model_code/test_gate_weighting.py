@@ -96,6 +96,7 @@ def test_rounding_on_large_sets_does_not_shift_the_gain() -> None:
     assert balanced(pairs.differences).p_value == pytest.approx(expected, rel=0.02, abs=1e-4)
 
 
+@pytest.mark.e2e  # 400 gates
 def test_equal_models_on_correlated_photos_pass_no_more_often_than_alpha() -> None:
     generator, runs, wrong = np.random.default_rng(4), 400, 0
     for _ in range(runs):

@@ -31,6 +31,7 @@ from tally.paths import MlPaths
 from tally.settings import TrainingSettings
 from tally.training import list_labels
 from tests.model_code.jobs import Job, configure, make_channels, prepared
+from tests.model_code.test_network import cases
 from tests.shared import shared_dir
 
 SETTINGS = TrainingSettings(backbone="mobilenet_v2", image_size=128, freeze="backbone", weights="pretrained", workers=0)
@@ -89,7 +90,7 @@ def test_suspicion_is_the_margin_times_the_distance() -> None:
     assert suspects(probabilities, np.array([0, 3, 2, 0])).order.tolist() == [0, 1, 2]
 
 
-@pytest.mark.parametrize("backbone", ["resnet18", "mobilenet_v2", "vgg11", "vit_b_32", "swin_t", "densenet121"])
+@pytest.mark.parametrize("backbone", cases(["resnet18", "mobilenet_v2", "vgg11", "vit_b_32", "swin_t", "densenet121"]))
 def test_features_of_any_backbone_are_one_row_a_photo_whatever_the_head(
     tmp_path: Path, backbone: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -1,6 +1,8 @@
 """Networks by name: heads, freezing, pretrained weights."""
 
+from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -14,7 +16,17 @@ from tests.shared import shared_dir
 FAMILIES = ["resnet18", "resnet50", "efficientnet_b0", "convnext_tiny", "mobilenet_v2", "mobilenet_v3_small", "vgg11"]
 
 
-@pytest.mark.parametrize("backbone", [*FAMILIES, "inception_v3", "squeezenet1_1", "densenet121", "shufflenet_v2_x0_5"])
+def cases(backbones: Iterable[str], *values: object) -> list[Any]:
+    """Parameters of a test: each backbone with the same values. `make e2e` runs vgg11, which takes half a gigabyte."""
+    return [
+        pytest.param(backbone, *values, marks=[pytest.mark.e2e] if backbone == "vgg11" else [])
+        for backbone in backbones
+    ]
+
+
+@pytest.mark.parametrize(
+    "backbone", cases([*FAMILIES, "inception_v3", "squeezenet1_1", "densenet121", "shufflenet_v2_x0_5"])
+)
 def test_every_family_maps_photos_to_five_logits(backbone: str) -> None:
     size = 96 if backbone == "inception_v3" else 64
     network = build_network(backbone, dropout=0.3).eval()
@@ -26,7 +38,7 @@ def test_every_family_maps_photos_to_five_logits(backbone: str) -> None:
     assert set(dropouts) == {0.3}
 
 
-@pytest.mark.parametrize("backbone", FAMILIES)
+@pytest.mark.parametrize("backbone", cases(FAMILIES))
 def test_freezing_leaves_the_head_or_the_last_stage_learning(backbone: str) -> None:
     def learning(what: str) -> set[str]:
         network = build_network(backbone, dropout=0)
@@ -39,7 +51,9 @@ def test_freezing_leaves_the_head_or_the_last_stage_learning(backbone: str) -> N
 
 
 @pytest.mark.parametrize(
-    ("backbone", "stage"), [("resnet18", "classifier.layer4"), ("vgg11", "classifier.features.1")], ids=str
+    ("backbone", "stage"),
+    [*cases(["resnet18"], "classifier.layer4"), *cases(["vgg11"], "classifier.features.1")],
+    ids=str,
 )
 def test_the_last_stage_is_the_last_resolution(backbone: str, stage: str) -> None:
     network = build_network(backbone, dropout=0)

@@ -11,11 +11,10 @@ from torch import Tensor, nn
 from tally.network import PhotoNetwork, build_network, freeze
 from tally.sharpness import Ascent
 from tally.trainer import Trainer
-from tests.model_code.test_network import FAMILIES
+from tests.model_code.test_network import FAMILIES, cases
 from tests.model_code.watched import network, splits, trained
 
 PHOTOS = torch.randint(0, 256, (4, 32, 32, 3), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
-SLOW = {"vgg11": [pytest.mark.e2e]}  # half a gigabyte
 
 
 def test_the_step_is_that_of_the_paper_by_hand() -> None:
@@ -65,10 +64,7 @@ def test_a_gradient_without_direction_moves_nothing(gradient: float) -> None:
 @pytest.mark.parametrize(
     ("backbone", "what"),
     [
-        *(
-            pytest.param(backbone, "early", marks=SLOW.get(backbone, []))
-            for backbone in (*FAMILIES, "squeezenet1_1", "densenet121", "shufflenet_v2_x0_5")
-        ),
+        *cases([*FAMILIES, "squeezenet1_1", "densenet121", "shufflenet_v2_x0_5"], "early"),
         ("resnet18", "all_but_last_stage"),
         ("efficientnet_b0", "backbone"),  # whose head drops units in place: of what is kept, too
     ],
