@@ -111,6 +111,8 @@ class Endpoint:
             status, answer = await self._answer(scope, receive)
         except _GoneError:
             return
+        except asyncio.CancelledError:  # by uvicorn, DRAIN_SECONDS after it was told to end
+            status, answer = _error(503, "busy", "this server is ending: try again")
         except BadPhoto as error:
             status, answer = _error(error.status, error.code, str(error))
             if status in (408, 413):  # a body that never ends would keep the connection

@@ -244,6 +244,19 @@ def test_a_server_that_is_ended_finishes_the_request_at_hand_and_exits_with_0(ro
             request(port, "GET", "/ping")
 
 
+def test_who_would_have_to_wait_for_longer_than_the_server_lasts_may_ask_again(root: Path) -> None:
+    short = SLOW.format(warm_up=0).replace(
+        "from tally import server\n", "from tally import server\nserver.DRAIN_SECONDS = 0.2\n"
+    )
+    with running(root, short) as (port, process), ThreadPoolExecutor(1) as pool:
+        answer = pool.submit(post, port, photo(red=4))
+        time.sleep(0.4)
+        process.send_signal(signal.SIGTERM)
+        assert answer.result() == (503, {"code": "busy", "message": "this server is ending: try again"})
+        assert "Traceback" not in process.communicate(timeout=10)[1]
+        assert process.returncode == 0
+
+
 def test_ping_is_not_answered_before_the_model_has_run(root: Path) -> None:
     port = free_port()
     started = time.monotonic()
