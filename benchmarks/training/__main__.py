@@ -5,8 +5,8 @@
 
 Three comparisons, each in rounds in a random order: our loader beside torchvision's ImageFolder with RandomResizedCrop
 on the original files, with as many workers; the trainer's steps on photos from shards beside steps on batches in
-memory; a job of a rank a CPU beside one rank with a thread a CPU. Needs a quiet machine. Writes
-build/benchmarks/training.json and build/benchmarks/training.md.
+memory, in turns of a few steps; a job of a rank a CPU beside one rank with a thread a CPU. Needs a quiet machine.
+Writes build/benchmarks/training.json and build/benchmarks/training.md.
 """
 
 import json
@@ -84,36 +84,38 @@ def _measure(options: Namespace, folder: str, say: Say) -> dict[str, dict[str, l
     """By comparison and side the figures of each round."""
     cpus = len(os.sched_getaffinity(0))
 
-    def side(
-        module: str, *words: object, seconds: float = options.seconds, variables: Mapping[str, str] | None = None
-    ) -> Callable[[], Figure]:
+    def run(module: str, words: Sequence[object], seconds: float, variables: Mapping[str, str] | None = None) -> Any:
+        common = ("--folder", folder, "--image-size", options.image_size)
+        said = run_module(
+            f"benchmarks.training.{module}", *map(str, (*common, *words)), seconds=seconds, variables=variables
+        )
+        return json.loads(said.splitlines()[-1])  # the trainer says before how far it is
+
+    def side(module: str, *words: object) -> Callable[[], Figure]:
         def measured() -> Figure:
-            common = ("--folder", folder, "--image-size", options.image_size)
-            name, given = f"benchmarks.training.{module}", map(str, (*common, *words))
-            said = run_module(name, *given, seconds=seconds, variables=variables)
-            found: Figure = json.loads(said.splitlines()[-1])  # the trainer says before how far it is
+            found: Figure = run(module, words, options.seconds)
             say(f"{module} {' '.join(map(str, words))}: {found['photos_per_second']:.0f} photos/s")
             return found
 
         return measured
 
+    def steps() -> dict[str, Figure]:
+        found: dict[str, Figure] = run("step", (*network, *window), 2 * options.seconds, MALLOC)
+        say("; ".join(f"steps, {name}: {figure['photos_per_second']:.0f} photos/s" for name, figure in found.items()))
+        return found
+
     window = ("--seconds", options.seconds)
     network = ("--backbone", options.backbone)
-    comparisons = {
-        "loader": {
-            f"{kind}, {workers} workers": side("loader", "--kind", kind, "--workers", workers, *window)
-            for workers in (0, cpus)
-            for kind in ("ours", "imagefolder")
-        },
-        "step": {
-            source: side("step", "--source", source, *network, *window, variables=MALLOC)
-            for source in ("shards", "memory")
-        },
-        "ranks": {
-            f"{ranks} x {cpus // ranks}": side("ranks", "--processes", ranks, *network) for ranks in sorted({1, cpus})
-        },
+    loaders = {
+        f"{kind}, {workers} workers": side("loader", "--kind", kind, "--workers", workers, *window)
+        for workers in (0, cpus)
+        for kind in ("ours", "imagefolder")
     }
-    return {name: in_turns(sides, options.rounds) for name, sides in comparisons.items()}
+    ranks = {f"{count} x {cpus // count}": side("ranks", "--processes", count, *network) for count in sorted({1, cpus})}
+    loader = in_turns(loaders, options.rounds)
+    rounds = [steps() for _ in range(options.rounds)]
+    step = {source: [found[source] for found in rounds] for source in rounds[0]}
+    return {"loader": loader, "step": step, "ranks": in_turns(ranks, options.rounds)}
 
 
 def table(found: dict[str, dict[str, list[Figure]]]) -> str:

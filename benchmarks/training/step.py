@@ -1,11 +1,13 @@
-"""How fast the trainer trains on photos from shards, or on the same batches that are in memory already. Prints JSON.
+"""How fast the trainer trains on photos from shards, and on the same batches that are in memory already. Prints JSON.
 
-    PYTHONPATH=model_code python -m benchmarks.training.step --folder FOLDER --source shards --seconds 10
+    PYTHONPATH=model_code python -m benchmarks.training.step --folder FOLDER --seconds 10
 
 The trainer is the real one, with the default recipe and the memory settings of a job; only where its batches come from
-differs.
+differs. Both come in turns of a few steps in one process: a machine's speed changes within a minute by more than photos
+from shards cost.
 """
 
+import itertools
 import json
 import os
 import sys
@@ -24,61 +26,84 @@ from tally import trainer
 from tally.checkpoint import Checkpoints
 from tally.container import MALLOC
 from tally.data.shards import Split
-from tally.loader import Batch, ResumableBatches, training_loader
+from tally.loader import Batch, training_loader
 from tally.network import build_network
 from tally.ranks import Ranks, join_ranks, seed_all
 from tally.settings import TrainingSettings
 
 SOURCES = ("shards", "memory")
-_WARM_STEPS = 3
+_TURN = 4  # steps
 
 
-class InMemory:
-    """An epoch's batches, decoded before the first step; every epoch has the same ones."""
+class Turns:
+    """An epoch without end: some batches come from shards, as many from memory, and so on; and how long each took.
+
+    Loader processes work ahead while batches come from memory, as much as they may. A turn therefore begins with as
+    many steps that do not count.
+    """
 
     def __init__(self, split: Split, settings: TrainingSettings, ranks: Ranks) -> None:
-        loader, self.batches = training_loader(split, settings, ranks)
-        self.batches.start(0, 0)
-        self._content = list(loader)
+        self._loader, self._batches = training_loader(split, settings, ranks)
+        self._ahead = (self._loader.prefetch_factor or 0) * self._loader.num_workers
+        self.steps = dict.fromkeys(SOURCES, 0)
+        self.seconds = dict.fromkeys(SOURCES, 0.0)
+
+    def start(self, epoch: int, step: int) -> None:
+        """Batches are the same wherever the trainer is."""
+
+    def __len__(self) -> int:
+        return sys.maxsize
 
     def __iter__(self) -> Iterator[Batch]:
-        return iter(self._content)
+        self._batches.start(0, 0)
+        content = list(self._loader)
+        sources = (self._from_shards(), itertools.cycle(content))
+        steps = max(_TURN, self._ahead)
+        for number, (name, batches) in enumerate(itertools.cycle(zip(SOURCES, sources, strict=True))):
+            yield from itertools.islice(batches, self._ahead)
+            began = _now()
+            yield from itertools.islice(batches, steps)
+            if number >= len(SOURCES):  # the first turn of each warms up
+                self.steps[name] += steps
+                self.seconds[name] += _now() - began
+
+    def _from_shards(self) -> Iterator[Batch]:
+        for epoch in itertools.count(1):
+            self._batches.start(epoch, 0)
+            yield from self._loader
 
 
-def _in_memory(split: Split, settings: TrainingSettings, ranks: Ranks) -> tuple[InMemory, ResumableBatches]:
-    found = InMemory(split, settings, ranks)
-    return found, found.batches
+def _now() -> float:
+    """Seconds, once a GPU has done what it was asked for."""
+    if torch.cuda.is_available():
+        torch.cuda.synchronize()
+    return time.perf_counter()
 
 
-def photos_per_second(folder: Path, settings: TrainingSettings, source: str, seconds: float) -> float:
-    """Train for `seconds` after a few steps; epochs must be longer than that, for between two of them is a pause."""
-    ends: list[float] = []
-
-    def stop() -> bool:  # the trainer asks after every step
-        ends.append(time.perf_counter())
-        return len(ends) > _WARM_STEPS and ends[-1] - ends[_WARM_STEPS] > seconds
-
+def photos_per_second(folder: Path, settings: TrainingSettings, seconds: float) -> dict[str, float]:
+    """Of each source, over at least `seconds` of steps from it."""
     seed_all(0)
-    make = _in_memory if source == "memory" else training_loader
     with join_ranks() as ranks, tempfile.TemporaryDirectory() as scratch:
-        with mock.patch.object(trainer, "training_loader", make):
-            network = build_network(settings.backbone, settings.dropout)
-            train, validation = Split.open(folder / SHARDS), Split.open(folder / VALIDATION)
-            checkpoints = Checkpoints(Path(scratch), settings.as_dict())
+        network = build_network(settings.backbone, settings.dropout)
+        train, validation = Split.open(folder / SHARDS), Split.open(folder / VALIDATION)
+        checkpoints, turns = Checkpoints(Path(scratch), settings.as_dict()), Turns(train, settings, ranks)
+
+        def stop() -> bool:  # the trainer asks after every step
+            return min(turns.seconds.values()) >= seconds
+
+        with mock.patch.object(trainer, "training_loader", return_value=(turns, turns)):
             subject = trainer.Trainer(settings, ranks, network, train, validation, checkpoints, stop)
         subject.run(lambda _: None)
-    steps = ends[_WARM_STEPS:]
-    return settings.batch_size * (len(steps) - 1) / (steps[-1] - steps[0])
+    return {name: settings.batch_size * turns.steps[name] / turns.seconds[name] for name in SOURCES}
 
 
 def main() -> int:
     """The command."""
     parser = ArgumentParser(prog="python -m benchmarks.training.step", description=__doc__)
     parser.add_argument("--folder", required=True, type=Path, help="as benchmarks.training.prepare makes it")
-    parser.add_argument("--source", required=True, choices=SOURCES)
     parser.add_argument("--backbone", default="mobilenet_v2", help="a classifier of torchvision")
     parser.add_argument("--image-size", type=int, default=160)
-    parser.add_argument("--seconds", type=float, default=10.0)
+    parser.add_argument("--seconds", type=float, default=10.0, help="of steps from each source")
     options = parser.parse_args()
     if not MALLOC.keys() <= os.environ.keys():  # read when a process starts
         again = [sys.executable, "-m", "benchmarks.training.step", *sys.argv[1:]]
@@ -86,8 +111,9 @@ def main() -> int:
     settings = TrainingSettings(
         backbone=options.backbone, image_size=options.image_size, batch_size=BATCH, profile_steps=0
     )
-    found = photos_per_second(options.folder, settings, options.source, options.seconds)
-    print(json.dumps({"photos_per_second": found, "device": "cuda" if torch.cuda.is_available() else "cpu"}))
+    found = photos_per_second(options.folder, settings, options.seconds)
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    print(json.dumps({name: {"photos_per_second": rate, "device": device} for name, rate in found.items()}))
     return 0
 
 

@@ -1,15 +1,19 @@
 """`make bench-training`: what it compares, and that what goes wrong is said. Its run: test_quick_run.py."""
 
+import itertools
 from pathlib import Path
 
 import pytest
+import torch
 
 from benchmarks.errors import BenchError
 from benchmarks.in_turns import in_turns, ratios
-from benchmarks.training import ranks
+from benchmarks.training import ranks, step
 from benchmarks.training.__main__ import main, sentences, table
 from benchmarks.training.prepare import ORIGINALS, SHARDS, VALIDATION, write
 from tally.data.shards import Split
+from tally.ranks import Ranks
+from tally.settings import TrainingSettings
 from tests.model_code.jobs import QUICK
 from tests.model_code.tiny_model import photo
 
@@ -50,6 +54,29 @@ def test_photos_are_there_as_they_come_and_as_preprocess_stores_them(tmp_path: P
     assert len(split) == 60
     assert {max(stored.width, stored.height) for stored in split.photos} == {200}
     assert len(Split.open(tmp_path / VALIDATION)) == 50
+
+
+def test_photos_from_shards_and_from_memory_take_turns_in_one_training(tmp_path: Path) -> None:
+    write(tmp_path, [photo(red=1 + number % 5, side=64) for number in range(12)], 32)
+    split = Split.open(tmp_path / SHARDS)
+    settings = TrainingSettings(image_size=32, batch_size=4, workers=0)
+    turns = step.Turns(split, settings, Ranks(0, 1, torch.device("cpu")))
+    batches = list(itertools.islice(turns, 17))
+    assert {tuple(pixels.shape) for pixels, _ in batches} == {(4, 32, 32, 3)}
+    pixels = [pixels.numpy().tobytes() for pixels, _ in batches]
+    shards, memory = (pixels[:4] + pixels[8:12], pixels[4:8] + pixels[12:16])
+    assert len(set(shards)) == 8  # decoded and changed anew in every epoch of three batches
+    assert memory == (memory[:3] * 3)[:8]
+    assert turns.steps == {"shards": 4, "memory": 4}  # the first turns do not count
+    assert all(seconds > 0 for seconds in turns.seconds.values())
+
+
+def test_what_loader_processes_did_during_the_other_turn_does_not_count(tmp_path: Path) -> None:
+    write(tmp_path, [photo(red=1 + number % 5, side=64) for number in range(12)], 32)
+    settings = TrainingSettings(image_size=32, batch_size=4, workers=2)
+    turns = step.Turns(Split.open(tmp_path / SHARDS), settings, Ranks(0, 1, torch.device("cpu")))
+    list(itertools.islice(turns, 4 * (8 + 8) + 1))  # two processes prefetch four batches each
+    assert turns.steps == {"shards": 8, "memory": 8}
 
 
 def test_a_job_that_fails_says_why(tmp_path: Path) -> None:
