@@ -5,6 +5,8 @@ With it a step does not depend on how many processes share a global batch.
 
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
@@ -17,16 +19,21 @@ class _Normalised(torch.autograd.Function):
     """Photos `[n, channels, height, width]` normalised with mean and variance over all ranks, which come with them.
 
     Ioffe and Szegedy, 2015 (arXiv 1502.03167), with torch's own kernels for each pass over the photos: written out in
-    tensor operations, this took four times as long.
+    tensor operations, this took four times as long. What there is one of a channel, NumPy reckons: it takes a third of
+    torch's time for so few numbers.
     """
 
     @staticmethod
     def forward(ctx: Any, photos: Tensor, weight: Tensor, bias: Tensor, eps: float) -> tuple[Tensor, Tensor, Tensor]:
         mean, variance = torch.batch_norm_update_stats(photos, None, None, 0.0)
-        moments = torch.stack([mean, variance + mean.square()])
+        moments = torch.stack([mean, variance])
+        first, second = moments.numpy()
+        second += np.square(first)
         add_up(moments)
-        mean, square = moments / dist.get_world_size()
-        variance = square - mean.square()
+        first /= dist.get_world_size()
+        second /= dist.get_world_size()
+        second -= np.square(first)
+        mean, variance = moments
         ctx.save_for_backward(photos, weight, mean, variance)
         ctx.eps = eps
         ctx.mark_non_differentiable(mean, variance)
@@ -36,23 +43,23 @@ class _Normalised(torch.autograd.Function):
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
         """What each rank gets, every rank contributed to: mean and variance carry gradients to the photos of all."""
         photos, weight, mean, variance = ctx.saved_tensors
-        wanted = [ctx.needs_input_grad[0], True, True]
-        of_photos, of_weight, of_bias = torch.ops.aten.native_batch_norm_backward(
-            gradients[0], photos, weight, mean, variance, None, None, False, ctx.eps, wanted
+        _, of_weight, of_bias = torch.ops.aten.native_batch_norm_backward(
+            gradients[0], photos, weight, mean, variance, None, None, False, ctx.eps, [False, True, True]
         )
         sums = torch.stack([of_weight, of_bias])
         add_up(sums)  # on every rank, whatever is wanted there
-        if wanted[0]:
-            by_weight, by_bias = sums / (photos.numel() // photos.shape[1] * dist.get_world_size())
-            deviation = torch.rsqrt(variance + ctx.eps)
-            slope = -weight * deviation.square() * by_weight
-            offset = -weight * deviation * by_bias - slope * mean
-            of_photos.addcmul_(photos, _across(slope)).add_(_across(offset))
-        return of_photos, of_weight, of_bias, None
+        if not ctx.needs_input_grad[0]:
+            return None, of_weight, of_bias, None
+        by_weight, by_bias = sums.numpy() / (photos.numel() // photos.shape[1] * dist.get_world_size())
+        deviation = 1 / np.sqrt(variance.numpy() + ctx.eps)
+        slope = -deviation * by_weight
+        offset = -by_bias - slope * mean.numpy()
+        of_photos = torch.addcmul(gradients[0], photos, _across(slope)).add_(_across(offset))
+        return of_photos.mul_(_across(weight.numpy() * deviation)), of_weight, of_bias, None
 
 
-def _across(channels: Tensor) -> Tensor:
-    return channels.view(1, -1, 1, 1)
+def _across(channels: npt.NDArray[Any]) -> Tensor:
+    return torch.from_numpy(channels).view(1, -1, 1, 1)
 
 
 class CpuSyncBatchNorm(nn.BatchNorm2d):
@@ -66,13 +73,18 @@ class CpuSyncBatchNorm(nn.BatchNorm2d):
         normalised, mean, variance = _Normalised.apply(input, self.weight, self.bias, self.eps)
         if self.running_mean is not None and self.running_var is not None:
             count = input.numel() / input.shape[1] * dist.get_world_size()
-            with torch.no_grad():
-                momentum = self.momentum if self.momentum is not None else 0.1
-                if self.num_batches_tracked is not None:
-                    self.num_batches_tracked.add_(1)
-                self.running_mean.lerp_(mean, momentum)
-                self.running_var.lerp_(variance * count / (count - 1), momentum)  # unbiased, as torch keeps it
+            momentum = self.momentum if self.momentum is not None else 0.1
+            if self.num_batches_tracked is not None:
+                self.num_batches_tracked.add_(1)
+            _approach(self.running_mean, mean.numpy(), momentum)
+            unbiased = variance.numpy() * (count / (count - 1))  # as torch keeps it
+            _approach(self.running_var, unbiased, momentum)
         return normalised
+
+
+def _approach(buffer: Tensor, value: npt.NDArray[Any], momentum: float) -> None:
+    kept = buffer.numpy()
+    kept += momentum * (value - kept)
 
 
 def synchronise(network: nn.Module, device: torch.device) -> nn.Module:

@@ -73,7 +73,12 @@ class Trainer:
         self._model: nn.Module = self._network
         if ranks.world > 1:
             ids = [ranks.device.index] if ranks.device.type == "cuda" else None
-            self._model = DistributedDataParallel(self._network, device_ids=ids, gradient_as_bucket_view=True)
+            self._model = DistributedDataParallel(
+                self._network,
+                device_ids=ids,
+                gradient_as_bucket_view=True,
+                broadcast_buffers=not settings.sync_batchnorm,  # statistics over all ranks are the same on each
+            )
         self._optimiser = make_optimiser(self._network, settings)
         self._precision = Precision.on(ranks.device, amp=settings.amp)
         self._scaler = self._precision.scaler()

@@ -1,6 +1,10 @@
-"""One rank of `test_batchnorm.py`: saves gradients and buffers after two steps on its share of a batch."""
+"""One rank of `test_batchnorm.py`: saves gradients and buffers after two steps on its share of a batch.
+
+As in the trainer, no rank is told another's buffers.
+"""
 
 import sys
+from pathlib import Path
 
 import torch
 from torch import nn
@@ -31,7 +35,6 @@ def two_steps(model: nn.Module, share: slice) -> list[torch.Tensor]:
 
 if __name__ == "__main__":
     with join_ranks() as ranks:
-        model = DistributedDataParallel(synchronise(small_network(), ranks.device))
+        model = DistributedDataParallel(synchronise(small_network(), ranks.device), broadcast_buffers=False)
         found = two_steps(model, slice(ranks.rank, None, ranks.world))
-        if ranks.is_first:
-            torch.save(found, sys.argv[1])
+        torch.save(found, Path(sys.argv[1]) / f"{ranks.rank}.pt")

@@ -16,7 +16,7 @@ from tests.model_code.jobs import MODEL_CODE, free_port
 
 
 def test_gradients_and_statistics_of_two_ranks_are_those_of_one_process(tmp_path: Path) -> None:
-    file, script = tmp_path / "found.pt", Path(__file__).with_name("batchnorm_ranks.py")
+    script = Path(__file__).with_name("batchnorm_ranks.py")
     common = os.environ | {
         "PYTHONPATH": str(MODEL_CODE),
         "MASTER_ADDR": "127.0.0.1",
@@ -26,10 +26,13 @@ def test_gradients_and_statistics_of_two_ranks_are_those_of_one_process(tmp_path
         "GLOO_SOCKET_IFNAME": "lo",
     }
     ranks = [
-        subprocess.Popen([sys.executable, str(script), str(file)], env=common | {"RANK": str(rank)}) for rank in (0, 1)
+        subprocess.Popen([sys.executable, str(script), str(tmp_path)], env=common | {"RANK": str(rank)})
+        for rank in (0, 1)
     ]
     assert [rank.wait(timeout=60) for rank in ranks] == [0, 0]
-    for ours, theirs in zip(torch.load(file), two_steps(small_network(), slice(None)), strict=True):
+    found = [torch.load(tmp_path / f"{rank}.pt") for rank in (0, 1)]
+    assert all(torch.equal(first, second) for first, second in zip(*found, strict=True))
+    for ours, theirs in zip(found[0], two_steps(small_network(), slice(None)), strict=True):
         torch.testing.assert_close(ours, theirs, rtol=1e-12, atol=1e-14)
 
 
