@@ -3,10 +3,10 @@
     PYTHONPATH=model_code python -m benchmarks.training --rounds 5 --seconds 10
     PYTHONPATH=model_code python -m benchmarks.training --quick
 
-Three comparisons, each in rounds in a random order: our loader beside torchvision's ImageFolder with RandomResizedCrop
-on the original files, with as many workers; the trainer's steps on photos from shards beside steps on batches in
-memory, in turns of a few steps; a job of a rank a CPU beside one rank with a thread a CPU. Needs a quiet machine.
-Writes build/benchmarks/training.json and build/benchmarks/training.md.
+Three comparisons: our loader beside torchvision's ImageFolder with RandomResizedCrop on the original files, with as
+many workers, in rounds in a random order; the trainer's steps on photos from shards beside steps on batches in memory,
+in turns of a few steps; a job of a rank a CPU beside one rank with a thread a CPU, in turns of an epoch. Needs a quiet
+machine. Writes build/benchmarks/training.json and build/benchmarks/training.md.
 """
 
 import json
@@ -25,6 +25,7 @@ from benchmarks.in_turns import in_turns, markdown, ratios, spread, times
 from benchmarks.modules import Say, progress, run_module
 from benchmarks.options import at_least
 from benchmarks.outcome import publish
+from benchmarks.training import ranks
 from tally.container import MALLOC
 
 Figure = dict[str, Any]
@@ -106,16 +107,18 @@ def _measure(options: Namespace, folder: str, say: Say) -> dict[str, dict[str, l
 
     window = ("--seconds", options.seconds)
     network = ("--backbone", options.backbone)
+    job = {"backbone": options.backbone, "image_size": str(options.image_size), "profile_steps": "0"}
     loaders = {
         f"{kind}, {workers} workers": side("loader", "--kind", kind, "--workers", workers, *window)
         for workers in (0, cpus)
         for kind in ("ours", "imagefolder")
     }
-    ranks = {f"{count} x {cpus // count}": side("ranks", "--processes", count, *network) for count in sorted({1, cpus})}
     loader = in_turns(loaders, options.rounds)
     rounds = [steps() for _ in range(options.rounds)]
     step = {source: [found[source] for found in rounds] for source in rounds[0]}
-    return {"loader": loader, "step": step, "ranks": in_turns(ranks, options.rounds)}
+    rates = ranks.photos_per_second(Path(folder), job, sorted({1, cpus}), options.rounds, say)
+    jobs = {f"{n} x {cpus // n}": [{"photos_per_second": rate} for rate in some] for n, some in rates.items()}
+    return {"loader": loader, "step": step, "ranks": jobs}
 
 
 def table(found: dict[str, dict[str, list[Figure]]]) -> str:

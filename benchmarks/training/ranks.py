@@ -1,25 +1,81 @@
-"""How fast a training job is with some number of ranks on this machine, each with its share of the CPUs. Prints JSON.
+"""Training jobs side by side, with different numbers of ranks, that take turns.
 
-    PYTHONPATH=model_code python -m benchmarks.training.ranks --folder FOLDER --processes 2
-
-A real job, `python -m tally train`, of two epochs as a trial of a tuning job, which exports nothing; the second counts.
+All are stopped but for one, which trains an epoch: a machine's speed changes within a minute by more than ranks cost.
 """
 
+import contextlib
 import json
 import os
+import signal
+import statistics
 import subprocess
 import sys
 import tempfile
-from argparse import ArgumentParser
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
+import psutil
+
 from benchmarks.errors import BenchError
-from benchmarks.modules import ROOT
+from benchmarks.modules import ROOT, Say
 from benchmarks.training.prepare import SHARDS, VALIDATION
 
+_EPOCHS = 1000  # more than are measured
+_END_SECONDS = 60.0
 
-def photos_per_second(folder: Path, hyperparameters: dict[str, str], processes: int) -> float:
-    """The trainer's own figure of its last epoch; BenchError with what the job said when it failed."""
+
+class Job:
+    """A real job, `python -m tally train`, which trains while `epoch` waits for it and is stopped otherwise."""
+
+    def __init__(self, process: "subprocess.Popen[str]", name: str, errors: Path) -> None:
+        self._process, self._name, self._errors = process, name, errors
+
+    def epoch(self) -> float:
+        """Train a whole epoch: photos/s by the trainer's own clock; BenchError with what the job said when it ends.
+
+        Where the job was stopped after the next epoch had begun, the trainer's clock went on: that one does not count.
+        """
+        assert self._process.stdout  # noqa: S101 - a pipe
+        began = time.monotonic()
+        _tell(self._family(), signal.SIGCONT)
+        for line in self._process.stdout:
+            if line.startswith("epoch="):
+                found = {name: float(value) for name, value in (word.split("=") for word in line.split())}
+                if found["seconds"] <= time.monotonic() - began:
+                    _tell(self._family(), signal.SIGSTOP)
+                    return found["photos_per_second"]
+        raise BenchError(f"{self._name} failed: {self._errors.read_text(encoding='utf-8').strip()[-800:]}")
+
+    def end(self) -> None:
+        """As SageMaker ends a job: what it leaves behind elsewhere goes with it."""
+        family = self._family()
+        self._process.terminate()
+        _tell(family, signal.SIGCONT)
+        try:
+            self._process.communicate(timeout=_END_SECONDS)
+        except subprocess.TimeoutExpired:
+            _tell(family, signal.SIGKILL)
+            self._process.communicate()
+
+    def _family(self) -> list[psutil.Process]:
+        try:
+            first = psutil.Process(self._process.pid)
+            return [first, *first.children(recursive=True)]
+        except psutil.NoSuchProcess:
+            return []
+
+
+def _tell(processes: Sequence[psutil.Process], number: int) -> None:
+    for process in processes:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            process.send_signal(number)
+
+
+@contextmanager
+def training(folder: Path, hyperparameters: Mapping[str, str], processes: int) -> Iterator[Job]:
+    """A job on what `prepare` made in `folder`, a trial of a tuning job, which exports nothing. It has begun."""
     with tempfile.TemporaryDirectory() as name:
         root = Path(name)
         config, data = root / "input" / "config", root / "input" / "data"
@@ -27,49 +83,44 @@ def photos_per_second(folder: Path, hyperparameters: dict[str, str], processes: 
             made.mkdir(parents=True)
         (data / "train").symlink_to((folder / SHARDS).resolve())
         (data / "validation").symlink_to((folder / VALIDATION).resolve())
-        asked = {**hyperparameters, "processes": str(processes), "_tuning_objective_metric": "best_validation_accuracy"}
-        (config / "hyperparameters.json").write_text(json.dumps(asked), encoding="utf-8")
-        done = subprocess.run(
-            [sys.executable, "-m", "tally", "train"],
-            env={**_inherited(), "TALLY_ML_ROOT": name, "PYTHONPATH": str(ROOT / "model_code")},
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        if done.returncode:
-            raise BenchError(f"the job with {processes} ranks failed: {done.stderr.strip()[-800:]}")
-        lines = (root / "output" / "data" / "metrics.jsonl").read_text(encoding="utf-8").splitlines()
-    return float(json.loads(lines[-1])["photos_per_second"])
+        asked = {"_tuning_objective_metric": "best_validation_accuracy", "epochs": str(_EPOCHS)}
+        text = json.dumps({**asked, **hyperparameters, "processes": str(processes)})
+        (config / "hyperparameters.json").write_text(text, encoding="utf-8")
+        errors = root / "stderr"
+        with errors.open("w", encoding="utf-8") as log:
+            process = subprocess.Popen(
+                [sys.executable, "-m", "tally", "train"],
+                env={**_inherited(), "TALLY_ML_ROOT": name, "PYTHONPATH": str(ROOT / "model_code")},
+                stdout=subprocess.PIPE,
+                stderr=log,
+                text=True,
+            )
+        job = Job(process, f"the job with {processes} ranks", errors)
+        try:
+            yield job
+        finally:
+            job.end()
+
+
+def photos_per_second(
+    folder: Path, hyperparameters: Mapping[str, str], counts: Sequence[int], rounds: int, say: Say
+) -> dict[int, list[float]]:
+    """By number of ranks a figure a round, of two epochs: jobs take turns in one order and then in the other."""
+    found: dict[int, list[float]] = {count: [] for count in counts}
+    with ExitStack() as stack:
+        jobs = {}
+        for count in counts:
+            jobs[count] = stack.enter_context(training(folder, hyperparameters, count))
+            jobs[count].epoch()  # warms up
+        for _ in range(rounds):
+            there = {count: job.epoch() for count, job in jobs.items()}
+            back = {count: job.epoch() for count, job in reversed(jobs.items())}
+            for count, figures in found.items():
+                figures.append(statistics.harmonic_mean([there[count], back[count]]))
+            say("; ".join(f"{count} ranks: {figures[-1]:.1f} photos/s" for count, figures in found.items()))
+    return found
 
 
 def _inherited() -> dict[str, str]:
     """Threads are the job's own affair."""
     return {name: value for name, value in os.environ.items() if name not in ("OMP_NUM_THREADS", "MASTER_PORT")}
-
-
-def main() -> int:
-    """The command."""
-    parser = ArgumentParser(prog="python -m benchmarks.training.ranks", description=__doc__)
-    parser.add_argument("--folder", required=True, type=Path, help="as benchmarks.training.prepare makes it")
-    parser.add_argument("--processes", required=True, type=int)
-    parser.add_argument("--backbone", default="mobilenet_v2", help="a classifier of torchvision")
-    parser.add_argument("--image-size", type=int, default=160)
-    parser.add_argument("--epochs", type=int, default=2)
-    options = parser.parse_args()
-    hyperparameters = {
-        "backbone": options.backbone,
-        "image_size": str(options.image_size),
-        "epochs": str(options.epochs),
-        "profile_steps": "0",
-    }
-    try:
-        found = photos_per_second(options.folder, hyperparameters, options.processes)
-    except BenchError as error:
-        print(error, file=sys.stderr)
-        return 1
-    print(json.dumps({"photos_per_second": found}))
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

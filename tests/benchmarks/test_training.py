@@ -1,8 +1,13 @@
 """`make bench-training`: what it compares, and that what goes wrong is said. Its run: test_quick_run.py."""
 
 import itertools
+import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
 
+import psutil
 import pytest
 import torch
 
@@ -79,10 +84,27 @@ def test_what_loader_processes_did_during_the_other_turn_does_not_count(tmp_path
     assert turns.steps == {"shards": 8, "memory": 8}
 
 
+def test_a_job_stands_still_between_its_turns_and_an_epoch_in_which_it_stood_does_not_count(tmp_path: Path) -> None:
+    epochs = "".join(
+        f"print('epoch=0 seconds={s} photos_per_second={r}', flush=True);" for s, r in ((0, 5), (9, 1), (0, 7))
+    )
+    command = [sys.executable, "-c", f"print('epochs=3');{epochs}import time; time.sleep(60)"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        job = ranks.Job(process, "the job", tmp_path / "errors")
+        try:
+            assert job.epoch() == 5
+            while psutil.Process(process.pid).status() != psutil.STATUS_STOPPED:
+                time.sleep(0.01)
+            assert job.epoch() == 7
+        finally:
+            job.end()
+    assert process.returncode == -signal.SIGTERM
+
+
 def test_a_job_that_fails_says_why(tmp_path: Path) -> None:
     write(tmp_path, [photo(red=1 + number % 5, side=64) for number in range(10)], 32)
     with pytest.raises(BenchError, match=r"(?s)job with 1 ranks failed: .*fewer than batch_size"):
-        ranks.photos_per_second(tmp_path, {"backbone": QUICK["backbone"]}, 1)
+        ranks.photos_per_second(tmp_path, {"backbone": QUICK["backbone"]}, [1], 1, print)
 
 
 def test_too_few_photos_are_refused_before_anything_runs(capsys: pytest.CaptureFixture[str]) -> None:
