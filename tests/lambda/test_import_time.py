@@ -18,9 +18,9 @@ HANDLERS = [
 CODE = """
 import importlib, sys, time
 sys.path.insert(0, sys.argv[1])
-start = time.perf_counter()
+start = time.process_time()  # a CPU's, as the machine may be busy with other tests
 module = importlib.import_module(sys.argv[2])
-seconds = time.perf_counter() - start
+seconds = time.process_time() - start
 assert callable(module.handler)
 foreign = {name.partition(".")[0] for name in sys.modules} & {"boto3", "botocore", "requests", "numpy", "PIL"}
 assert not foreign, foreign
@@ -34,7 +34,7 @@ def test_loading_is_quick_and_needs_neither_boto3_nor_network(folder: str, modul
         arguments = [sys.executable, "-I", "-c", CODE, str(FOLDERS / folder), module]
         return float(subprocess.run(arguments, check=True, timeout=60, capture_output=True, text=True).stdout)
 
-    assert any(load() < 0.15 for _ in range(10))  # one in ten: the machine may be busy with other tests
+    assert any(load() < 0.15 for _ in range(10))  # one in ten: CPUs share caches and memory
 
 
 def test_every_folder_with_a_handler_is_measured() -> None:
