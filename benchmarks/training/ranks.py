@@ -3,7 +3,6 @@
 All are stopped but for one, which trains an epoch: a machine's speed changes within a minute by more than ranks cost.
 """
 
-import contextlib
 import json
 import os
 import signal
@@ -13,7 +12,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 import psutil
@@ -49,7 +48,7 @@ class Job:
         raise BenchError(f"{self._name} failed: {self._errors.read_text(encoding='utf-8').strip()[-800:]}")
 
     def end(self) -> None:
-        """As SageMaker ends a job: what it leaves behind elsewhere goes with it."""
+        """End the job as SageMaker does, by SIGTERM, so that it tidies up after itself; kill it when it takes a minute."""
         family = self._family()
         self._process.terminate()
         _tell(family, signal.SIGCONT)
@@ -69,7 +68,7 @@ class Job:
 
 def _tell(processes: Sequence[psutil.Process], number: int) -> None:
     for process in processes:
-        with contextlib.suppress(psutil.NoSuchProcess):
+        with suppress(psutil.NoSuchProcess):
             process.send_signal(number)
 
 

@@ -19,8 +19,8 @@ class _Normalised(torch.autograd.Function):
     """Photos `[n, channels, height, width]` normalised with mean and variance over all ranks, which come with them.
 
     Ioffe and Szegedy, 2015 (arXiv 1502.03167), with torch's own kernels for each pass over the photos: written out in
-    tensor operations, this took four times as long. What there is one of a channel, NumPy reckons: it takes a third of
-    torch's time for so few numbers.
+    tensor operations, this took four times as long. What there is one of a channel, NumPy reckons, which has less to do
+    before each operation: docs/benchmarks.md.
     """
 
     @staticmethod
