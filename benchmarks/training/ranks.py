@@ -48,7 +48,7 @@ class Job:
         raise BenchError(f"{self._name} failed: {self._errors.read_text(encoding='utf-8').strip()[-800:]}")
 
     def end(self) -> None:
-        """End the job as SageMaker does, by SIGTERM, so that it tidies up after itself; kill it when it takes a minute."""
+        """End the job by SIGTERM, as SageMaker does, so that it tidies up; kill it when that takes a minute."""
         family = self._family()
         self._process.terminate()
         _tell(family, signal.SIGCONT)
