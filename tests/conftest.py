@@ -1,5 +1,6 @@
 """What all tests share: their order, how many run at once, which are slow, and one emulated AWS for tests of parts."""
 
+import atexit
 import gc
 import os
 from collections.abc import Iterator
@@ -42,10 +43,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def pytest_runtestloop() -> None:
     gc.freeze()
     gc.enable()
-
-
-def pytest_sessionfinish() -> None:
-    gc.unfreeze()  # some libraries print what they think has leaked
+    # Some libraries print what they think has leaked. Before that pytest looks for garbage twice, a second each.
+    atexit.register(gc.unfreeze)
 
 
 @pytest.fixture(scope="session")

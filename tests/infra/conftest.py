@@ -8,9 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.infra.synth import IMAGES, NODE, Synthesized, contexts, run_app
-
-os.environ.setdefault("JSII_NODE", str(NODE))  # before any test imports aws_cdk
+from tests.infra.synth import IMAGES, Synthesized, contexts, run_app  # before any test imports aws_cdk
 
 AppOf = Callable[..., Synthesized]
 ENVIRONMENTS = ("dev", "prod", pytest.param("laptop", marks=pytest.mark.e2e))
@@ -22,18 +20,12 @@ def assemblies(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder of all workers of pytest-xdist, which share the parent of their folders."""
     base = tmp_path_factory.getbasetemp()
     shared = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "assemblies"
-    (shared / "home").mkdir(parents=True, exist_ok=True)
+    shared.mkdir(parents=True, exist_ok=True)
     return shared
 
 
 @pytest.fixture(scope="session")
-def home(assemblies: Path) -> Path:
-    """The home of syntheses: empty before the first one."""
-    return assemblies / "home"
-
-
-@pytest.fixture(scope="session")
-def app_of(assemblies: Path, home: Path) -> AppOf:
+def app_of(assemblies: Path) -> AppOf:
     """`app_of("dev")` or `app_of("dev", {"serving": {...}})`: the assembly, with images given by URI.
 
     One takes seconds, so each is made once for all workers.
@@ -46,7 +38,7 @@ def app_of(assemblies: Path, home: Path) -> AppOf:
         with (assemblies / f"{key}.lock").open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             if not (directory / "manifest.json").exists():
-                done = run_app(contexts(environment, values), directory, assemblies / f"{key}.scratch", home)
+                done = run_app(contexts(environment, values), directory, assemblies / f"{key}.scratch")
                 assert done.returncode == 0, done.stderr
         return Synthesized(f"{values.get('prefix', 'tally')}-{environment}", directory)
 

@@ -184,9 +184,9 @@ FROM_THE_CLI: list[tuple[str | None, Any, str]] = [
 @pytest.mark.e2e  # each starts the app, which takes seconds
 @pytest.mark.parametrize(("environment", "overrides", "message"), FROM_THE_CLI, ids=[each[2] for each in FROM_THE_CLI])
 def test_the_app_says_in_one_line_what_is_wrong(
-    tmp_path: Path, home: Path, environment: str | None, overrides: Any, message: str
+    tmp_path: Path, environment: str | None, overrides: Any, message: str
 ) -> None:
-    done = run_app(contexts(environment, overrides), tmp_path / "out", tmp_path / "scratch", home)
+    done = run_app(contexts(environment, overrides), tmp_path / "out", tmp_path / "scratch")
     assert done.returncode == 1
     assert message in done.stderr
     assert "Traceback" not in done.stderr

@@ -4,6 +4,7 @@ What makes syntheses of its own takes half a minute, and is run by `make e2e`.
 """
 
 import json
+import os
 import py_compile
 import re
 import subprocess
@@ -15,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from tests.infra.conftest import ENVIRONMENTS, AppOf
-from tests.infra.synth import NODE, ROOT, Synthesized, contexts, run_app, text
+from tests.infra.synth import NODE, PACKAGES, ROOT, Synthesized, contexts, run_app, text
 
 STACKS = {"data", "serving", "release", "training", "api", "operations"}
 _LATER = "const now = Date.now(); Date.now = () => now + 400 * 24 * 3600 * 1000;"
@@ -38,7 +39,8 @@ class Twice:
 def twice(tmp_path_factory: pytest.TempPathFactory) -> Twice:
     """prod in a known account: it builds its images and has a VPC, so everything there is takes part.
 
-    The second runs 400 days later by the clock of the CDK, with another order of Python's sets.
+    The first unpacks the CDK. The second runs 400 days later by the clock of the CDK, with another order of Python's
+    sets.
     """
     folder = tmp_path_factory.mktemp("twice")
     later = folder / "later.js"
@@ -51,7 +53,8 @@ def twice(tmp_path_factory: pytest.TempPathFactory) -> Twice:
         scratch = folder / f"scratch{number}"
         options = f"--require={scratch / 'block.js'}" + (f" --require={later}" if number else "")
         began = time.monotonic()
-        done = run_app(context, folder / str(number), scratch, PYTHONHASHSEED=str(number + 1), NODE_OPTIONS=options)
+        more = {"PYTHONHASHSEED": str(number + 1), "NODE_OPTIONS": options, PACKAGES: str(folder / "packages")}
+        done = run_app(context, folder / str(number), scratch, **more)
         seconds.append(time.monotonic() - began)
         assert done.returncode == 0, done.stderr
     return Twice(folder / "0", folder / "1", min(seconds))
@@ -133,7 +136,7 @@ def test_two_environments_share_no_name(dev: Synthesized, prod: Synthesized) -> 
 
 
 @pytest.mark.e2e
-def test_a_broken_security_rule_stops_the_synthesis(tmp_path: Path, home: Path) -> None:
+def test_a_broken_security_rule_stops_the_synthesis(tmp_path: Path) -> None:
     """Through app.py itself: `build` adds a public bucket behind the back of the secure defaults."""
     program = (
         "import aws_cdk.aws_s3 as s3, infra.app, app\n"
@@ -145,7 +148,8 @@ def test_a_broken_security_rule_stops_the_synthesis(tmp_path: Path, home: Path) 
     )
     environment = {
         "JSII_NODE": str(NODE),
-        "HOME": str(home),
+        "HOME": str(tmp_path),
+        PACKAGES: os.environ[PACKAGES],
         "PATH": str(tmp_path),
         "CDK_OUTDIR": str(tmp_path / "out"),
     }

@@ -1,10 +1,7 @@
-"""One rank of `test_batchnorm.py`: saves gradients and buffers after two steps on its share of a batch.
+"""One rank of `test_batchnorm.py`: says gradients and buffers after two steps on its share of a batch.
 
 As in the trainer, no rank is told another's buffers.
 """
-
-import sys
-from pathlib import Path
 
 import torch
 from torch import nn
@@ -12,6 +9,7 @@ from torch.nn.parallel import DistributedDataParallel
 
 from tally.batchnorm import synchronise
 from tally.ranks import join_ranks
+from tests.model_code.rank_processes import Say
 
 
 def small_network() -> nn.Module:
@@ -33,8 +31,9 @@ def two_steps(model: nn.Module, share: slice) -> list[torch.Tensor]:
     return [*gradients, *model.buffers()]
 
 
-if __name__ == "__main__":
+def train(say: Say, _rank: int) -> None:
+    """The last step's gradients, and the buffers after it."""
     with join_ranks() as ranks:
         model = DistributedDataParallel(synchronise(small_network(), ranks.device), broadcast_buffers=False)
         found = two_steps(model, slice(ranks.rank, None, ranks.world))
-        torch.save(found, Path(sys.argv[1]) / f"{ranks.rank}.pt")
+        say([tensor.numpy() for tensor in found])

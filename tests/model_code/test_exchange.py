@@ -1,37 +1,12 @@
 """Sums over ranks: over sockets where all are on one machine, and what is said when one of them goes."""
 
-import json
-import os
-import subprocess
-import sys
 from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
 
-from tests.model_code.jobs import MODEL_CODE, free_port
-
-
-def ranks(task: str, world: int, folder: Path) -> list[Any]:
-    """What each of `world` processes printed; they meet below `folder`."""
-    common = os.environ | {
-        "PYTHONPATH": str(MODEL_CODE),
-        "MASTER_ADDR": "127.0.0.1",
-        "MASTER_PORT": str(free_port()),
-        "WORLD_SIZE": str(world),
-        "OMP_NUM_THREADS": "1",
-        "GLOO_SOCKET_IFNAME": "lo",
-        "TMPDIR": str(folder),
-    }
-    command = [sys.executable, str(Path(__file__).with_name("exchange_ranks.py")), task]
-    started = [
-        subprocess.Popen(command, env=common | {"RANK": str(rank)}, stdout=subprocess.PIPE, text=True)
-        for rank in range(world)
-    ]
-    said = [process.communicate(timeout=60)[0] for process in started]
-    assert [process.returncode for process in started] == [0] * world
-    return [json.loads(text) if text else None for text in said]
+from tests.model_code import exchange_ranks
+from tests.model_code.rank_processes import Task, run_ranks
 
 
 def wanted(world: int) -> list[torch.Tensor]:
@@ -45,9 +20,11 @@ def wanted(world: int) -> list[torch.Tensor]:
     return tensors
 
 
-@pytest.mark.parametrize(("task", "world", "sockets"), [("sums", 3, True), ("elsewhere", 2, False)])
-def test_every_rank_has_the_same_sum(task: str, world: int, sockets: bool, tmp_path: Path) -> None:
-    found = ranks(task, world, tmp_path)
+@pytest.mark.parametrize(
+    ("task", "world", "sockets"), [(exchange_ranks.sums, 3, True), (exchange_ranks.elsewhere, 2, False)]
+)
+def test_every_rank_has_the_same_sum(task: Task, world: int, sockets: bool, tmp_path: Path) -> None:
+    found = run_ranks(task, world, tmp_path)
     assert [each["sockets"] for each in found] == [sockets] * world
     assert all(each["sums"] == found[0]["sums"] for each in found)  # to the bit
     for ours, theirs in zip(found[0]["sums"], wanted(world), strict=True):
@@ -57,7 +34,10 @@ def test_every_rank_has_the_same_sum(task: str, world: int, sockets: bool, tmp_p
 
 @pytest.mark.parametrize(
     ("task", "said"),
-    [("gone", "rank 1 has ended while this one was training"), ("silent", "rank 1 has said nothing for 0.2 s")],
+    [
+        (exchange_ranks.gone, "rank 1 has ended while this one was training"),
+        (exchange_ranks.silent, "rank 1 has said nothing for 0.2 s"),
+    ],
 )
-def test_a_rank_that_goes_or_hangs_is_named(task: str, said: str, tmp_path: Path) -> None:
-    assert said in ranks(task, 2, tmp_path)[0]
+def test_a_rank_that_goes_or_hangs_is_named(task: Task, said: str, tmp_path: Path) -> None:
+    assert said in run_ranks(task, 2, tmp_path)[0]

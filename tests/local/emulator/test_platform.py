@@ -8,7 +8,7 @@ import pytest
 from infra.names import STACKS
 from local.emulator.environment import ACCOUNT, REGION
 from local.emulator.limits import LIMITS, table, unexplained
-from tests.infra.conftest import AppOf, app_of, assemblies, dev, home, prod  # noqa: F401 - fixtures
+from tests.infra.conftest import AppOf, app_of, assemblies, dev, prod  # noqa: F401 - fixtures
 from tests.infra.synth import Synthesized
 from tests.local.emulator.conftest import ASSETS, Account
 
